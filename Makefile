@@ -1,0 +1,81 @@
+# The only entry: `make` prints what there is. Every step installs what it needs.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash -o pipefail
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+LOCKS := $(wildcard requirements/*.lock)
+
+##@ Start here
+.PHONY: help demo test
+help: ## Print this help
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.local ## Start a real ledger on this machine, break it in five ways, print one table
+	$(BIN)/chronicle demo $(DEMO_ARGS)
+
+test: lint unit integration ## Lint, unit and integration tests, on real servers
+
+##@ Develop
+.PHONY: setup lint format unit integration bench lock generate clean
+setup: $(VENV)/.dev ## Create .venv with everything that development needs
+
+lint: $(VENV)/.dev ## Format, lint, types, import contracts, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/generate.py --check
+	scripts/lint-charts.sh
+
+format: $(VENV)/.dev ## Format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+unit: $(VENV)/.dev ## The tests that need no server
+	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+integration: $(VENV)/.dev ## The tests on real servers of this machine
+	$(BIN)/pytest tests/integration $(PYTEST_ARGS)
+
+bench: $(VENV)/.dev ## Measure; results as a table and as JSON in tests/bench/results/
+	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+generate: $(VENV)/.dev ## Write openapi.json, the CRD and the manifests anew from the code
+	$(BIN)/python scripts/generate.py
+
+lock: ## Resolve the dependencies anew (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/runtime.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra local --group build pyproject.toml -c requirements/runtime.lock -o requirements/local.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra local --group dev pyproject.toml -c requirements/local.lock -o requirements/dev.lock
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) runs dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache tests/bench/results
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+##@ Containers and Kubernetes
+.PHONY: image compose-test e2e
+image: ## Build the one container image (IMAGE=chronicle-ledger:dev)
+	scripts/build-image.sh
+
+compose-test: $(VENV)/.dev image ## Bring up the compose stack, run the five scenarios on it, take it down
+	$(BIN)/pytest tests/e2e/compose $(PYTEST_ARGS)
+
+e2e: $(VENV)/.dev image ## kind, Chaos Mesh, the chart, and the five scenarios (KEEP=1 keeps the cluster)
+	$(BIN)/pytest tests/e2e/kind $(PYTEST_ARGS)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("chronicle needs Python 3.11 or newer; this is " + sys.version.split()[0] + " (make PYTHON=python3.13 ...)" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+# Two marks: what the demo needs, and what development needs on top of it.
+$(VENV)/.local: requirements/local.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/local.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@ $(VENV)/.local

@@ -1,0 +1,1 @@
+"""Injectors: how a fault is done, proven and undone in each kind of cluster."""

@@ -1,0 +1,1 @@
+"""The cluster of processes on one machine."""

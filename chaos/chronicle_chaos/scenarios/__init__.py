@@ -1,0 +1,1 @@
+"""The five scenarios, one module each, with their expectations as data."""

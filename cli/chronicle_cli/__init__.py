@@ -1,0 +1,1 @@
+"""The command line: one console script, `chronicle`, that puts the packages together."""

@@ -1,0 +1,1 @@
+"""What a ledger is, without any database, network or framework: values, commands, and the rules between them."""

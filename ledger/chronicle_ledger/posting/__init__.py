@@ -1,0 +1,1 @@
+"""Posting: commands in, committed transactions out; batches, locks, retries."""
