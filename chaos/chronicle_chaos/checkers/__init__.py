@@ -1,1 +1,1 @@
-"""Checkers: pure functions of a history and final reads."""
+"""Questions to a history: each module one, each a pure function of what was recorded."""

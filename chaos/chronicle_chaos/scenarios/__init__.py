@@ -1,1 +1,1 @@
-"""The five scenarios, one module each, with their expectations as data."""
+"""The five scenarios, one module each: a fault, a window, and expectations as data."""

@@ -1,0 +1,27 @@
+"""Ledger, event stream and read model say the same, by the ledger's own proof (`GET /v1/proof`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chronicle_chaos.checkers.base import CannotTell, Case, conclude
+from chronicle_chaos.verdict import CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The proof at the end is clean, and it did compare something."""
+
+    name: str = "agreement"
+    safety: bool = True
+
+    def check(self, case: Case) -> CheckResult:
+        """Judge by the proof among the final reads."""
+        proof = case.reads.proof
+        if proof is None or "checks" not in proof:
+            raise CannotTell("the ledger gave no proof")
+        checks = proof["checks"]
+        if not checks:
+            raise CannotTell("the proof checked nothing")
+        problems = [f"{c['name']}: {c.get('message') or c.get('difference')}" for c in checks if not c["ok"]]
+        return conclude(self.name, problems, f"all {len(checks)} checks of the proof are clean", checks=len(checks))

@@ -1,0 +1,75 @@
+"""Whether the ledger went on answering: the share that was answered, the longest gap, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chronicle_chaos import figures
+from chronicle_chaos.checkers.base import CannotTell, Case, conclude
+from chronicle_chaos.clock import seconds
+from chronicle_chaos.verdict import CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """Of what clients asked through the load balancer while the fault was at work, at least `share` got a final
+    answer; no gap without an accepted write was longer than `gap` seconds; at least `accepted` writes were accepted
+    under the fault; and steady state came back before the deadline."""
+
+    share: float
+    gap: float
+    accepted: int = 10
+    name: str = "availability"
+    safety: bool = False
+
+    def check(self, case: Case) -> CheckResult:
+        """Judge. A refusal with a business reason is an answer; an unknown outcome is none."""
+        times = case.timeline
+        asked = [o for o in case.through_load_balancer if times.under_fault(o.intended_ns)]
+        if not asked:
+            raise CannotTell("nothing was asked while the fault was at work")
+        answered = sum(o.outcome == "ok" or (o.outcome == "fail" and o.status is not None) for o in asked)
+        accepted = sum(times.under_fault(t) for t in figures.accepted_writes(case.history))
+        gap = figures.longest_gap(case.history)
+        longest = 0.0 if gap is None else seconds(gap.nanoseconds)
+        share = answered / len(asked)
+        problems = []
+        if share < self.share:
+            problems.append(f"{answered} of {len(asked)} requests were answered ({share:.1%}, wanted {self.share:.1%})")
+        if accepted < self.accepted:
+            problems.append(f"{accepted} writes were accepted under the fault (wanted at least {self.accepted})")
+        if longest > self.gap:
+            problems.append(f"no write was accepted for {longest:.1f} s (allowed: {self.gap:g} s)")
+        if times.recovered is None:
+            problems.append(f"steady state was not reached again within {case.recovery_seconds:g} s of healing")
+        recovery = seconds(times.recovery_ns) if times.recovery_ns is not None else None
+        return conclude(
+            self.name, problems,
+            f"{share:.1%} answered, longest gap {longest:.1f} s, steady {recovery or 0:.1f} s after healing began",
+            asked=len(asked), answered=answered, permille=int(share * 1000), acceptedUnderFault=accepted,
+            longestGapMilliseconds=int(longest * 1000),
+            recoveryMilliseconds=None if recovery is None else int(recovery * 1000),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NoFinalFailure:
+    """No client that went on trying was left without an answer, over the whole scenario."""
+
+    name: str = "no-final-failure"
+    safety: bool = False
+
+    def check(self, case: Case) -> CheckResult:
+        """Judge by every request through the load balancer, retries counted as one."""
+        asked = case.through_load_balancer
+        if not asked:
+            raise CannotTell("nothing was asked through the load balancer")
+        left = [o for o in asked if o.outcome == "info" or (o.outcome == "fail" and o.status is None)]
+        problems = [
+            f"{o.f} {o.key or o.asked.get('account_id')} was never answered: {o.error or o.status}" for o in left
+        ]
+        retried = sum(o.answered.get("attempts", 1) > 1 or "forwarded_attempts" in o.answered for o in asked)
+        return conclude(
+            self.name, problems, f"all {len(asked)} requests were answered, {retried} of them after a retry",
+            asked=len(asked), retried=retried,
+        )  # fmt: skip

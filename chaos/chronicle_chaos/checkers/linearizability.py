@@ -1,0 +1,179 @@
+"""Each account behaves as if its operations happened one at a time, each between its request and its answer.
+
+In general that is hard to decide (Porcupine and Knossos search for an order). Here the ledger itself names the order:
+every write carries the version it made, dense from 1, and every read the version it saw. So it is enough that the
+order of versions agrees with real time, which one sweep over the operations decides: an operation that began after
+another had ended must not come before it. (Gibbons and Korach, "Testing shared memories", 1997: verifying
+linearizability is linear where the order of writes and the write each read saw are known.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from chronicle_chaos.checkers.base import CannotTell, Case, conclude
+from chronicle_chaos.final import FinalAccount
+from chronicle_chaos.history import WRITES, Operation
+from chronicle_chaos.verdict import CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation on one account. `wrote` tells a write, which made `version`, from a read, which saw it."""
+
+    version: int
+    began_ns: int
+    ended_ns: int
+    what: str
+    wrote: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Linearizability:
+    """Per account: versions are dense, running sums are right, real time agrees with versions, reads show the state
+    of the version they name, expected versions were honoured, and every refusal for lack of funds has a state that
+    explains it."""
+
+    name: str = "linearizability"
+    safety: bool = True
+
+    def check(self, case: Case) -> CheckResult:
+        """Judge account by account."""
+        reads = case.reads
+        problems: list[str] = []
+        steps_total = refusals = 0
+        for account in reads.accounts.values():
+            problems += broken_chain(account)
+            steps = steps_of(account.id, case.history.clients)
+            steps_total += len(steps)
+            problems += out_of_order(account.id, steps)
+            problems += wrong_reads(account, case.history.clients)
+            found = unexplained_refusals(account, steps, case.history.clients)
+            problems += found
+        problems += ignored_expectations(case.history.writes)
+        refusals = sum(o.code == "insufficient_funds" for o in case.history.clients)
+        if not steps_total:
+            raise CannotTell("no operation on an account was answered")
+        return conclude(
+            self.name, problems, f"{steps_total} steps on {len(reads.accounts)} accounts have one order each",
+            steps=steps_total, accounts=len(reads.accounts), refusals=refusals,
+        )  # fmt: skip
+
+
+def steps_of(account: str, operations: Iterable[Operation]) -> list[Step]:
+    """What was done to one account and answered. A replay is no step: it repeats an answer of the past."""
+    steps = []
+    for o in operations:
+        if o.outcome != "ok" or o.completed_ns is None:
+            continue
+        if o.f == "read" and o.asked["account_id"] == account:
+            steps.append(Step(o.answered["version"], o.invoked_ns, o.completed_ns, f"read by {o.process}", wrote=False))
+        elif o.f in WRITES:
+            steps += [
+                Step(e["version"], o.invoked_ns, o.completed_ns, f"{o.f} {o.key}", wrote=True)
+                for e in o.answered.get("entries", ())
+                if e["account_id"] == account
+            ]
+    return steps
+
+
+def out_of_order(account: str, steps: Iterable[Step]) -> list[str]:
+    """Steps that began after another had ended, and yet come before it."""
+    # At equal times an end counts as after a beginning: only certain contradictions are reported.
+    moments = sorted(
+        [(s.began_ns, 0, s) for s in steps] + [(s.ended_ns, 1, s) for s in steps], key=lambda m: (m[0], m[1])
+    )
+    newest: Step | None = None
+    bound: dict[int, Step | None] = {}
+    problems: list[str] = []
+    for _, ends, step in moments:
+        if not ends:
+            bound[id(step)] = newest
+            continue
+        before = bound[id(step)]
+        if before is not None and (step.version < before.version or (step.wrote and step.version == before.version)):
+            problems.append(
+                f"account {account}: {step.what} (version {step.version}) began after {before.what}"
+                f" (version {before.version}) had been answered"
+            )
+        if newest is None or step.version > newest.version:
+            newest = step
+    return problems
+
+
+def broken_chain(account: FinalAccount) -> list[str]:
+    """Versions that are missing or double, and running sums that are wrong."""
+    problems: list[str] = []
+    balance = held = 0
+    for wanted, entry in enumerate(account.entries, 1):
+        if entry["version"] != wanted:
+            return [*problems, f"account {account.id}: entry {wanted} has version {entry['version']}"]
+        balance, held = balance + entry["amount"], held + entry["held"]
+        if (entry["balance_after"], entry["held_after"]) != (balance, held):
+            problems.append(
+                f"account {account.id} at version {wanted}: balance {entry['balance_after']} and held"
+                f" {entry['held_after']}, its entries sum to {balance} and {held}"
+            )
+            balance, held = entry["balance_after"], entry["held_after"]
+    if len(account.entries) < account.version:
+        problems.append(f"account {account.id} is at version {account.version} with {len(account.entries)} entries")
+    elif account.entries:
+        last = account.entries[account.version - 1]
+        if (last["balance_after"], last["held_after"]) != (account.balance, account.held):
+            problems.append(
+                f"account {account.id} has balance {account.balance} and held {account.held}, its entry of version"
+                f" {account.version} says {last['balance_after']} and {last['held_after']}"
+            )
+    return problems
+
+
+def wrong_reads(account: FinalAccount, operations: Iterable[Operation]) -> list[str]:
+    """Reads whose balance is not that of the version they name."""
+    by_version = {e["version"]: (e["balance_after"], e["held_after"]) for e in account.entries}
+    problems = []
+    for o in operations:
+        if o.f != "read" or o.outcome != "ok" or o.asked["account_id"] != account.id:
+            continue
+        seen, true = (o.answered["balance"], o.answered["held"]), by_version.get(o.answered["version"])
+        if seen != true:
+            problems.append(
+                f"account {account.id}: a read at version {o.answered['version']} saw balance and held {seen},"
+                f" the entries say {true}"
+            )
+    return problems
+
+
+def ignored_expectations(writes: Iterable[Operation]) -> list[str]:
+    """Writes that were to happen at one version of an account and happened at another."""
+    problems = []
+    for o in writes:
+        expected = o.asked.get("expected_version")
+        if expected is None or o.outcome != "ok":
+            continue
+        account = o.asked.get("source") or o.asked.get("account_id")
+        made = [e["version"] for e in o.answered.get("entries", ()) if e["account_id"] == account]
+        if made != [expected + 1]:
+            problems.append(f"{o.f} {o.key} expected version {expected} of {account} and made {made}")
+    return problems
+
+
+def unexplained_refusals(account: FinalAccount, steps: list[Step], operations: Iterable[Operation]) -> list[str]:
+    """Refusals for lack of funds at a time when every possible state had enough."""
+    if account.floor is None:
+        return []
+    available = {e["version"]: e["balance_after"] - e["held_after"] for e in account.entries}
+    problems = []
+    for o in operations:
+        payer = o.asked.get("source") or o.asked.get("account_id")
+        if o.outcome != "fail" or o.code != "insufficient_funds" or payer != account.id or o.completed_ns is None:
+            continue
+        oldest = max((s.version for s in steps if s.ended_ns < o.invoked_ns), default=1)
+        newest = min((s.version - s.wrote for s in steps if s.began_ns > o.completed_ns), default=account.version)
+        states = [available[v] for v in range(oldest, max(oldest, newest) + 1) if v in available]
+        if states and min(states) - o.asked["amount"] >= account.floor:
+            problems.append(
+                f"account {account.id}: {o.f} {o.key} of {o.asked['amount']} was refused, but at versions {oldest} to"
+                f" {newest} at least {min(states)} was available"
+            )
+    return problems

@@ -1,0 +1,66 @@
+"""Runs scenarios: one after the other, each through its phases, and leaves a journal that says what came of it.
+
+Where the cluster runs, and how it is broken, is the injector's business; this module knows neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from chronicle_chaos.clock import RunClock
+from chronicle_chaos.history import Recorder
+from chronicle_chaos.injection import Injector
+from chronicle_chaos.journal import Journal, ScenarioRecord, TargetRecord, write_journal
+from chronicle_chaos.options import Progress, RunOptions, silent
+from chronicle_chaos.scenario_run import ScenarioRun
+from chronicle_chaos.scenarios.catalogue import find
+from chronicle_chaos.target import Target
+from chronicle_chaos.verdict import exit_status
+
+
+async def run_scenarios(
+    target: Target,
+    injector: Injector,
+    names: Sequence[str],
+    options: RunOptions,
+    run_dir: Path,
+    progress: Progress = silent,
+) -> Journal:
+    """Run the named scenarios on `target` and return the journal, which `run_dir` (see `new_run`) holds too.
+
+    Everything that goes wrong in a scenario becomes its verdict; the next one runs. Cancelling this task heals what
+    was broken, marks the rest as aborted, writes the journal and then raises CancelledError again; the journal's
+    `exit_status` is the exit status for a command. Raises UnknownScenario before anything is touched.
+    """
+    scenarios = find(names)
+    clock = RunClock()
+    journal = Journal(
+        run_id=run_dir.name,
+        start_time=clock.now(),
+        target=TargetRecord(
+            target.kind, target.database, target.url, {name: list(urls) for name, urls in target.regions.items()}
+        ),
+        seed=options.seed,
+        rate=options.rate,
+        versions=dict(options.versions),
+        sabotage=options.sabotage,
+        scenarios=[ScenarioRecord(s.name, s.title, reason="NotStarted") for s in scenarios],
+    )
+
+    def save() -> None:
+        write_journal(run_dir, journal)
+
+    save()
+    with Recorder(run_dir / "history.jsonl", clock) as recorder:
+        try:
+            for scenario, record in zip(scenarios, journal.scenarios, strict=True):
+                recorder.begin(scenario.name)
+                run = ScenarioRun(scenario, record, target, injector, options, run_dir, recorder, save, progress)
+                await run.run()
+                progress(scenario.name, "verdict", f"{record.verdict}: {record.message}")
+        finally:
+            journal.completion_time = clock.now()
+            journal.exit_status = exit_status(r.verdict for r in journal.scenarios)
+            save()
+    return journal

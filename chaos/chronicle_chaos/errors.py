@@ -1,0 +1,30 @@
+"""What can go wrong outside of what a scenario judges.
+
+ChaosError
+ ├─ UnknownScenario    a name that is not one of the scenarios
+ ├─ TargetUnusable     the ledger under test cannot be reached or refuses the key
+ ├─ UnreadableRun      a run's folder lacks what is needed to judge it again
+ └─ PhaseTimeout       a phase passed its deadline
+"""
+
+from __future__ import annotations
+
+
+class ChaosError(Exception):
+    """The root; the message says what to do next."""
+
+
+class UnknownScenario(ChaosError):
+    """A name that is not one of the scenarios."""
+
+
+class TargetUnusable(ChaosError):
+    """The ledger under test cannot be reached, or refuses what the workload needs."""
+
+
+class UnreadableRun(ChaosError):
+    """A run's folder lacks what is needed to judge it again."""
+
+
+class PhaseTimeout(ChaosError):
+    """A phase passed its deadline."""

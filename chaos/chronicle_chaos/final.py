@@ -1,0 +1,161 @@
+"""The final reads of a scenario: what the ledger says once load is off, kept in a file so that a verdict can be
+reached again from files alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chronicle_chaos.client import LedgerClient
+from chronicle_chaos.errors import UnreadableRun
+
+PAGE = 500
+READS_AT_ONCE = 16
+
+
+class FinalAccount(msgspec.Struct, frozen=True):
+    """An account with all of its entries, oldest first (amounts in minor units). The entries were read after the
+    account, so they may be ahead of it, never behind."""
+
+    id: str
+    balance: int
+    held: int
+    floor: int | None
+    version: int
+    entries: list[dict[str, Any]]
+
+
+class FinalReads(msgspec.Struct):
+    """What was read. `errors` says what could not be: those accounts and transactions are unknown, not absent."""
+
+    accounts: dict[str, FinalAccount] = {}
+    transactions: dict[str, dict[str, Any] | None] = {}
+    currency_total: int | None = None
+    currency_accounts: int = 0
+    proof: dict[str, Any] | None = None
+    lag_events: int | None = None
+    backlog: int | None = None
+    errors: list[str] = []
+
+    def transaction_ids(self) -> set[str]:
+        """Every transaction that touched one of the accounts."""
+        return {e["transaction_id"] for account in self.accounts.values() for e in account.entries}
+
+
+@dataclass(frozen=True, slots=True)
+class FinalReader:
+    """Reads through `url`; each read is tried again for up to `patience` seconds."""
+
+    client: LedgerClient
+    url: str
+    patience: float = 10.0
+
+    async def read(self, accounts: Iterable[str], acknowledged: set[str], currency: str) -> FinalReads:
+        """Read the accounts with all entries, every transaction in them that no client was told of, every
+        transaction that a client was told of but is missing from them, the proof, and the sum over the currency."""
+        reads = FinalReads()
+        gate = asyncio.Semaphore(READS_AT_ONCE)
+        await asyncio.gather(*(self._account(account, reads, gate) for account in accounts))
+        found = reads.transaction_ids()
+        await asyncio.gather(*(self._transaction(t, reads, gate) for t in sorted(found ^ acknowledged)))
+        await self._currency(currency, reads)
+        await self._proof(reads)
+        return reads
+
+    async def _get(self, path: str, reads: FinalReads, patience: float | None = None) -> Any:
+        answer = await self.client.get(self.url + path, timeout=patience or self.patience)
+        if answer.kind == "ok":
+            return answer.body
+        if answer.status != 404:
+            reads.errors.append(f"GET {path}: {answer.error or answer.status}")
+        return None
+
+    async def _account(self, account: str, reads: FinalReads, gate: asyncio.Semaphore) -> None:
+        async with gate:
+            body = await self._get(f"/v1/accounts/{account}", reads)
+            if body is None:
+                reads.errors.append(f"account {account} could not be read")
+                return
+            entries: list[dict[str, Any]] = []
+            cursor: str | None = ""
+            while cursor is not None:
+                after = f"&cursor={cursor}" if cursor else ""
+                page = await self._get(f"/v1/accounts/{account}/entries?limit={PAGE}{after}", reads)
+                if page is None:
+                    reads.errors.append(f"the entries of account {account} could not be read to the end")
+                    return
+                entries.extend(_entry(e) for e in page["entries"])
+                cursor = page.get("next_cursor")
+            entries.sort(key=lambda e: int(e["version"]))
+            reads.accounts[account] = FinalAccount(
+                account, body["balance"], body["held"], body["floor"], body["version"], entries
+            )
+
+    async def _transaction(self, transaction: str, reads: FinalReads, gate: asyncio.Semaphore) -> None:
+        async with gate:
+            before = len(reads.errors)
+            body = await self._get(f"/v1/transactions/{transaction}", reads)
+            if body is not None:
+                key = (body.get("metadata") or {}).get("key")
+                reads.transactions[transaction] = {
+                    "kind": body["kind"], "key": key, "entries": [_amounts(e) for e in body["entries"]]
+                }  # fmt: skip
+            elif len(reads.errors) == before:
+                reads.transactions[transaction] = None
+
+    async def _currency(self, currency: str, reads: FinalReads) -> None:
+        total, count = 0, 0
+        cursor: str | None = ""
+        while cursor is not None:
+            after = f"&cursor={cursor}" if cursor else ""
+            page = await self._get(f"/v1/accounts?currency={currency}&limit={PAGE}{after}", reads)
+            if page is None:
+                reads.errors.append(f"the accounts in {currency} could not be listed")
+                return
+            total += sum(a["balance"] for a in page["accounts"])
+            count += len(page["accounts"])
+            cursor = page.get("next_cursor")
+        reads.currency_total, reads.currency_accounts = total, count
+
+    async def _proof(self, reads: FinalReads) -> None:
+        body = await self._get("/v1/proof", reads, patience=60.0)
+        if body is None:
+            reads.errors.append("GET /v1/proof did not answer")
+        reads.proof = body
+
+
+def _entry(entry: dict[str, Any]) -> dict[str, Any]:
+    names = ("transaction_id", "version", "amount", "held", "balance_after", "held_after")
+    return {name: entry[name] for name in names}
+
+
+def _amounts(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: entry[name] for name in ("account_id", "version", "amount", "held")}
+
+
+def final_path(run_dir: Path, scenario: str) -> Path:
+    """Where a run keeps a scenario's final reads."""
+    return run_dir / "final" / f"{scenario}.json"
+
+
+def write_final(run_dir: Path, scenario: str, reads: FinalReads) -> None:
+    """Keep the final reads."""
+    path = final_path(run_dir, scenario)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(msgspec.json.encode(reads))
+
+
+def read_final(run_dir: Path, scenario: str) -> FinalReads | None:
+    """The final reads of a scenario, or None where there were none. Raises UnreadableRun where they are broken."""
+    path = final_path(run_dir, scenario)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=FinalReads)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise UnreadableRun(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,44 @@
+"""From a scenario's case to its record in the journal; the same for a live run and for one that is judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chronicle_chaos import figures
+from chronicle_chaos.checkers.base import Case, Checker
+from chronicle_chaos.clock import RunClock
+from chronicle_chaos.journal import CheckRecord, ScenarioRecord
+from chronicle_chaos.scenarios.scenario import Scenario
+from chronicle_chaos.verdict import CheckResult, Stop, judge
+
+
+def checkers_for(scenario: Scenario, stop: Stop | None) -> list[Checker]:
+    """All checkers of a scenario; of one that stopped early, those that hold whether or not the fault was at work."""
+    return [c for c in scenario.checks if stop is None or c.safety]
+
+
+def conclude_record(
+    record: ScenarioRecord,
+    case: Case,
+    checks: Sequence[CheckResult],
+    stop: Stop | None,
+    message: str,
+    clock: RunClock,
+) -> None:
+    """Write the judgement and the figures into the record."""
+    judgement = judge(stop, message, checks)
+    record.stop = None if stop is None else stop.value
+    record.verdict, record.reason, record.message = judgement.verdict.value, judgement.reason, judgement.message
+    record.checks = [CheckRecord(c.name, c.result.value, c.message, dict(c.figures)) for c in checks]
+    times = case.timeline
+    if times.recovered is not None:
+        record.steady_time = clock.at(times.recovered)
+    if times.recovery_ns is not None:
+        record.recovery_milliseconds = times.recovery_ns // 1_000_000
+    gap = figures.longest_gap(case.history)
+    record.longest_gap_milliseconds = None if gap is None else gap.nanoseconds // 1_000_000
+    record.acknowledged_writes = sum(o.outcome == "ok" for o in case.history.writes)
+    durability = next((c for c in checks if c.name == "durability"), None)
+    record.lost_writes = None if durability is None else durability.figures.get("lost")
+    record.figures = figures.summary(case.history)
+    record.completion_time = clock.now()

@@ -1,0 +1,104 @@
+"""The load of a scenario: the open loop and the samples of health, from the first request to the last answer."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+from types import TracebackType
+from typing import Self
+
+from chronicle_chaos import timeline as moments
+from chronicle_chaos.clock import nanoseconds
+from chronicle_chaos.errors import PhaseTimeout
+from chronicle_chaos.history import NEMESIS
+from chronicle_chaos.journal import PhaseRecord
+from chronicle_chaos.operations import Operations
+from chronicle_chaos.sampler import HealthSampler
+from chronicle_chaos.stage import Stage
+from chronicle_chaos.steadiness import SteadyState
+from chronicle_chaos.workload import Workload
+
+WARM_UP_SECONDS = 2.0
+"""Not part of any baseline: connections are opened, caches filled, plans made."""
+
+LOOK_EVERY_SECONDS = 0.25
+
+
+@dataclass(slots=True)
+class Load:
+    """On while its context is open, unless stopped before."""
+
+    stage: Stage
+    workload: Workload
+    sampler: HealthSampler
+    criterion: SteadyState
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, stage: Stage, rate: float, operations_rng: Random, clients_rng: Random) -> Load:
+        """The load of a stage at `rate` requests a second over the accounts that are open by now."""
+        operations = Operations(operations_rng, tuple(stage.accounts), f"{stage.namespace}/load")
+        workload = Workload(
+            stage.client, stage.recorder, operations, stage.target.url, rate, clients_rng, stage.patience
+        )
+        sampler = HealthSampler(stage.client, stage.recorder, stage.target)
+        return cls(stage, workload, sampler, SteadyState(least=max(5, int(rate))))
+
+    async def __aenter__(self) -> Self:
+        self.stage.recorder.record(NEMESIS, "invoke", moments.LOAD, value={"rate": self.workload.rate})
+        self._tasks = [asyncio.create_task(self.workload.run()), asyncio.create_task(self.sampler.run())]
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop(0.0 if exc_type is asyncio.CancelledError else 5.0)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def steady(self, phase: PhaseRecord, since_ns: int | None = None) -> int:
+        """Wait for steady state, judged on nothing before `since_ns` (by default: the warm-up from now).
+
+        Returns when the samples that count begin. The waiting is bounded by the phase; `phase.message` says what is
+        still missing. Raises PhaseTimeout where the load itself has died, since no state would ever be steady.
+        """
+        clock = self.stage.recorder.clock
+        if since_ns is None:
+            since_ns = clock.ns() + nanoseconds(WARM_UP_SECONDS)
+        whole = nanoseconds(self.criterion.window + self.criterion.settle)
+        while True:
+            self._must_be_alive()
+            if clock.ns() - since_ns >= whole:
+                health = self.sampler.latest.get("lb", {})
+                missing = self.criterion.missing(self.stage.recorder.events, clock.ns(), health)
+                phase.message = missing or "steady"
+                if missing is None:
+                    return since_ns
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+    async def stop(self, drain_seconds: float) -> None:
+        """No further requests; wait for those under way. Safe to call twice."""
+        if self.workload.stopped:
+            return
+        self.workload.stop()
+        given_up = await self.workload.drain(drain_seconds)
+        self.stage.recorder.record(NEMESIS, "ok", moments.LOAD, value={"given_up": given_up})
+
+    async def caught_up(self, seconds: float) -> bool:
+        """Wait until the read model has everything and the outbox is empty, at most `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    health = await self.sampler.sample()
+                    if health.get("lag_events", 0) == 0 and health.get("backlog", 0) == 0 and "status" in health:
+                        return True
+                    await asyncio.sleep(LOOK_EVERY_SECONDS)
+        return False
+
+    def _must_be_alive(self) -> None:
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise PhaseTimeout(f"the load has died: {type(error).__name__}: {error}") from error

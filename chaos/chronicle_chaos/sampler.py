@@ -1,0 +1,91 @@
+"""Samples of `GET /health`, through the load balancer and of each instance, as part of the history."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from chronicle_chaos.client import Answer, LedgerClient
+from chronicle_chaos.history import Recorder
+from chronicle_chaos.target import Target
+from chronicle_chaos.workload import LOAD_BALANCER
+
+
+@dataclass(slots=True)
+class HealthSampler:
+    """Asks every `interval` seconds and waits at most `timeout` seconds for each answer.
+
+    Each question is its own task: an instance that hangs must not keep the others from being asked.
+    """
+
+    client: LedgerClient
+    recorder: Recorder
+    target: Target
+    interval: float = 1.0
+    timeout: float = 3.0
+    latest: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _count: int = 0
+
+    async def run(self) -> None:
+        """Sample until cancelled."""
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                for name, url in self._urls():
+                    task = asyncio.create_task(self._sample(name, url))
+                    under_way.add(task)
+                    task.add_done_callback(under_way.discard)
+                await asyncio.sleep(self.interval)
+        finally:
+            for task in under_way:
+                task.cancel()
+
+    async def sample(self) -> Mapping[str, Any]:
+        """Ask the load balancer once, now; returns what was kept of the answer (`status` is absent if none came)."""
+        await self._sample(LOAD_BALANCER, self.target.url)
+        return self.latest.get(LOAD_BALANCER, {})
+
+    def _urls(self) -> list[tuple[str, str]]:
+        direct = [
+            (f"{region}/{number}", url)
+            for region, urls in self.target.regions.items()
+            for number, url in enumerate(urls, 1)
+        ]
+        return [(LOAD_BALANCER, self.target.url), *direct]
+
+    async def _sample(self, name: str, url: str) -> None:
+        self._count += 1
+        key = str(self._count)
+        process = f"health-{name}"
+        self.recorder.record(process, "invoke", "health", key=key, target=name)
+        answer = await self.client.request("GET", f"{url}/health", timeout=self.timeout)
+        value = health_summary(answer)
+        self.latest[name] = value
+        self.recorder.record(
+            process, "ok" if "status" in value else "info", "health", key=key, value=value, target=name,
+            status=answer.status, error=answer.error,
+        )  # fmt: skip
+
+
+def health_summary(answer: Answer) -> dict[str, Any]:
+    """What the checkers look at. Empty where no health report came back (a load balancer's own 503 is none)."""
+    body = answer.body
+    if not isinstance(body, Mapping) or body.get("status") not in {"ok", "degraded", "down"}:
+        return {}
+    components = body.get("components") or {}
+    database, view, relay = (components.get(name) or {} for name in ("database", "read_model", "relay"))
+    found = {
+        "status": body["status"],
+        "region": body.get("region"),
+        "database": database.get("status"),
+        "nats": (components.get("nats") or {}).get("status"),
+        "nodes_live": database.get("nodes_live"),
+        "nodes_total": database.get("nodes_total"),
+        "underreplicated": database.get("ranges_underreplicated"),
+        "lag_events": view.get("lag_events"),
+        "lag_seconds": view.get("lag_seconds"),
+        "backlog": relay.get("backlog"),
+    }
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,176 @@
+"""One scenario, from preflight to verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from chronicle_chaos import timeline as moments
+from chronicle_chaos.checkers.base import Case, run_checks
+from chronicle_chaos.client import open_client
+from chronicle_chaos.errors import ChaosError
+from chronicle_chaos.fault_run import FaultRun, Stopped
+from chronicle_chaos.final import FinalReader, FinalReads, write_final
+from chronicle_chaos.history import NEMESIS, History, Recorder
+from chronicle_chaos.injection import InjectionError, Injector, NotApplicable
+from chronicle_chaos.journal import ScenarioRecord
+from chronicle_chaos.judging import checkers_for, conclude_record
+from chronicle_chaos.load import Load
+from chronicle_chaos.operations import CURRENCY
+from chronicle_chaos.options import Progress, RunOptions
+from chronicle_chaos.phases import Phases
+from chronicle_chaos.scenarios.scenario import Act, Scenario
+from chronicle_chaos.seeds import seeded
+from chronicle_chaos.stage import Stage
+from chronicle_chaos.target import Target
+from chronicle_chaos.undo import FileUndoLog
+from chronicle_chaos.verdict import CheckResult, Stop
+from chronicle_chaos.workload import LOAD_BALANCER
+
+OPENING_BALANCE = 10_000
+POOR_BALANCE = 60
+"""Two accounts are poor, so that some withdrawals are refused and refusals are judged too (minor units)."""
+
+
+@dataclass(slots=True)
+class ScenarioRun:
+    """Fills in `record`. Built for one scenario and run once."""
+
+    scenario: Scenario
+    record: ScenarioRecord
+    target: Target
+    injector: Injector
+    options: RunOptions
+    run_dir: Path
+    recorder: Recorder
+    save: Callable[[], None]
+    progress: Progress
+    phases: Phases = field(init=False)
+    _final: FinalReads | None = None
+    _checks: list[CheckResult] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.phases = Phases(self.record, self.recorder.clock, self.save, self.progress)
+
+    async def run(self) -> None:
+        """Go through the phases and judge. Raises nothing but CancelledError, and that once all is healed."""
+        record = self.record
+        record.start_time = self.recorder.clock.now()
+        record.reason = "NotFinished"
+        record.window_seconds = self.options.window(self.scenario.name, self.scenario.window)
+        record.recovery_seconds = self.options.recovery(self.scenario.name, self.scenario.recovery)
+        stop: Stop | None = None
+        message = ""
+        try:
+            async with open_client(self.target) as client:
+                stage = Stage(
+                    self.target, client, self.recorder, self._rng("stage"),
+                    f"{self.run_dir.name}/{self.scenario.name}", self.options.patience,
+                )  # fmt: skip
+                await self._phases(stage)
+        except Stopped as stopped:
+            stop, message = stopped.stop, str(stopped)
+        except asyncio.CancelledError:
+            self._conclude(Stop.ABORTED, "the run was interrupted; what was broken has been healed")
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is this scenario's outcome
+            stop, message = Stop.PHASE_FAILED, f"{type(error).__name__}: {error}"
+        self._conclude(stop, message)
+
+    def _rng(self, purpose: str) -> Random:
+        return seeded(f"{self.options.seed}/{self.scenario.name}/{purpose}")
+
+    async def _phases(self, stage: Stage) -> None:
+        injector = self.injector if self.scenario.contention is None else self.scenario.contention.injector(stage)
+        self.record.injector, self.record.fidelity = injector.name, injector.fidelity
+        activities = await self._preflight(stage, injector)
+        load = Load.of(stage, self.options.rate, self._rng("operations"), self._rng("clients"))
+        stopped: Stopped | None = None
+        async with load:
+            await self._steady_state(load)
+            undo = FileUndoLog(self.run_dir / "undo.jsonl", self.scenario.name)
+            fault = FaultRun(
+                self.scenario, self.record, injector, undo, self._rng("fault"), self.phases, self.recorder, activities
+            )
+            try:
+                await fault.run()
+            except Stopped as early:
+                # What was proven so far still has to be verified: a fault that cannot be shown may have lost money.
+                stopped = early
+                if early.stop is Stop.UNDO_LOG_UNWRITABLE:
+                    raise
+            await self._verify(load, fault, stage)
+        await self._check(stopped.stop if stopped else None)
+        if stopped is not None:
+            raise stopped
+
+    async def _preflight(self, stage: Stage, injector: Injector) -> list[Act]:
+        try:
+            async with self.phases.phase("preflight", self.scenario.deadlines.preflight):
+                if self.scenario.fault is not None:
+                    await injector.preflight(self.scenario.fault)
+                await stage.open_accounts(self.options.accounts - 2, OPENING_BALANCE)
+                await stage.open_accounts(2, POOR_BALANCE)
+                return [await activity.prepare(stage) for activity in self.scenario.activities]
+        except NotApplicable as error:
+            raise Stopped(Stop.NOT_APPLICABLE, _with_next_step(error)) from error
+        except InjectionError as error:
+            raise Stopped(Stop.PREFLIGHT_FAILED, _with_next_step(error)) from error
+        except ChaosError as error:
+            raise Stopped(Stop.PREFLIGHT_FAILED, str(error)) from error
+
+    async def _steady_state(self, load: Load) -> None:
+        try:
+            async with self.phases.phase("steady-state", self.scenario.deadlines.steady_state) as phase:
+                since = await load.steady(phase)
+        except ChaosError as error:
+            raise Stopped(Stop.STEADY_STATE_NOT_MET, f"nothing was injected: {error}") from error
+        self.recorder.record(NEMESIS, "ok", moments.STEADY, value={"since_ns": since})
+
+    async def _verify(self, load: Load, fault: FaultRun, stage: Stage) -> None:
+        """Steady again, load off, drain, final reads. Missing the deadline is for the checkers to judge, not an end."""
+        recovery = self.record.recovery_seconds or self.scenario.recovery
+        deadlines = self.scenario.deadlines
+        longest = recovery + 2 * deadlines.drain + deadlines.final_reads
+        async with self.phases.phase("verify", longest) as phase:
+            try:
+                async with asyncio.timeout(recovery):
+                    await fault.wait_until_healed(phase)
+                    await load.steady(phase, since_ns=fault.healing_since_ns)
+                self.recorder.record(NEMESIS, "ok", moments.RECOVERED)
+            except TimeoutError:
+                phase.message = f"not steady again within {recovery:g} s: {phase.message}"
+                self.recorder.record(NEMESIS, "fail", moments.RECOVERED, error=phase.message)
+            self.progress(self.scenario.name, "verify", "load off, reading everything back")
+            await load.stop(deadlines.drain)
+            await load.caught_up(deadlines.drain)
+            reader = FinalReader(stage.client, self.target.url)
+            self._final = await reader.read(stage.accounts, acknowledged(self.recorder.history()), CURRENCY)
+            health = load.sampler.latest.get(LOAD_BALANCER, {})
+            self._final.lag_events, self._final.backlog = health.get("lag_events"), health.get("backlog")
+            write_final(self.run_dir, self.scenario.name, self._final)
+
+    async def _check(self, stop: Stop | None) -> None:
+        async with self.phases.phase("check", 60.0):
+            self._checks = run_checks(checkers_for(self.scenario, stop), self._case())
+
+    def _case(self) -> Case:
+        recovery = self.record.recovery_seconds or self.scenario.recovery
+        return Case(self.recorder.history(), self._final, recovery)
+
+    def _conclude(self, stop: Stop | None, message: str) -> None:
+        conclude_record(self.record, self._case(), self._checks, stop, message, self.recorder.clock)
+        self.save()
+
+
+def acknowledged(history: History) -> set[str]:
+    """The ids of the transactions that clients were told of."""
+    done = (o for o in history.operations if o.outcome == "ok")
+    return {o.answered["transaction_id"] for o in done if "transaction_id" in o.answered}
+
+
+def _with_next_step(error: InjectionError) -> str:
+    return f"{error}; {error.next_step}" if error.next_step else str(error)

@@ -1,0 +1,27 @@
+"""One of three CockroachDB nodes is killed, the one that holds most leases, and stays away for a while."""
+
+from __future__ import annotations
+
+from chronicle_chaos.checkers.always import ALWAYS
+from chronicle_chaos.checkers.availability import Availability
+from chronicle_chaos.checkers.catching_up import Replication
+from chronicle_chaos.checkers.health import HealthSays
+from chronicle_chaos.faults import Component, NodeKill
+from chronicle_chaos.scenarios.scenario import Scenario
+
+# A killed leaseholder stalls its ranges until its leases have run out: 7 to 10 s on CockroachDB 20.1, more on a busy
+# machine. The gap that is allowed says "the quorum goes on", the gap that was is in the journal.
+SCENARIO = Scenario(
+    name="cockroach-node-failure",
+    title="One of three CockroachDB nodes is killed",
+    claim="writes go on with two of three, /health says degraded until the node is back, nothing acknowledged is lost",
+    fault=NodeKill(Component.COCKROACH),
+    window=30.0,
+    recovery=90.0,
+    checks=(
+        *ALWAYS,
+        Availability(share=0.95, gap=25.0, accepted=50),
+        Replication(),
+        HealthSays(during=frozenset({"degraded"}), within=15.0),
+    ),
+)

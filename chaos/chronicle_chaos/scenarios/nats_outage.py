@@ -1,0 +1,27 @@
+"""The whole event bus stops. Writers must not notice; the read model falls behind, says so, and catches up."""
+
+from __future__ import annotations
+
+from chronicle_chaos.checkers.always import ALWAYS
+from chronicle_chaos.checkers.availability import Availability
+from chronicle_chaos.checkers.catching_up import LagGrowsAndReturns
+from chronicle_chaos.checkers.health import HealthSays
+from chronicle_chaos.checkers.latency import Latency
+from chronicle_chaos.faults import Component, Outage
+from chronicle_chaos.scenarios.scenario import Scenario
+
+SCENARIO = Scenario(
+    name="nats-outage",
+    title="Every NATS server stops",
+    claim="writes go on as fast as before, the read model lags and says by how much, and catches up without loss",
+    fault=Outage(Component.NATS),
+    window=15.0,
+    recovery=60.0,
+    checks=(
+        *ALWAYS,
+        Availability(share=0.99, gap=5.0, accepted=50),
+        Latency(factor=2.0, least=0.25),
+        LagGrowsAndReturns(),
+        HealthSays(during=frozenset({"degraded"}), within=6.0),
+    ),
+)

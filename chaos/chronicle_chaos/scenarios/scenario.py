@@ -1,0 +1,65 @@
+"""What a scenario is: a fault, a window, and expectations as data."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chronicle_chaos.checkers.base import Checker
+from chronicle_chaos.faults import Fault
+from chronicle_chaos.injection import Injector
+from chronicle_chaos.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds that each phase may take at most. Observing has the window's length and this much more."""
+
+    preflight: float = 90.0
+    steady_state: float = 90.0
+    inject: float = 45.0
+    prove: float = 45.0
+    observe_margin: float = 45.0
+    heal: float = 90.0
+    drain: float = 45.0
+    final_reads: float = 120.0
+
+
+Act = Callable[[float], Awaitable[None]]
+"""What an activity does for the given number of seconds."""
+
+
+class Activity(Protocol):
+    """Something that clients do on top of the load while the fault lasts; it writes to the history."""
+
+    async def prepare(self, stage: Stage) -> Act:
+        """Open what it needs, before anything is broken."""
+
+
+class Contention(Protocol):
+    """A scenario whose fault is what clients do to each other: it takes the injector's place."""
+
+    def injector(self, stage: Stage) -> Injector:
+        """An injector that causes the contention and shows that it was there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """`window` is how long the fault lasts after it was proven, `recovery` the deadline from healing to steady state,
+    both in seconds. Exactly one of `fault` and `contention` is given."""
+
+    name: str
+    title: str
+    claim: str
+    fault: Fault | None = None
+    contention: Contention | None = None
+    window: float
+    recovery: float
+    checks: Sequence[Checker]
+    activities: Sequence[Activity] = ()
+    deadlines: Deadlines = Deadlines()
+
+    def __post_init__(self) -> None:
+        if (self.fault is None) == (self.contention is None):
+            raise ValueError(f"{self.name}: give either a fault or a contention")
