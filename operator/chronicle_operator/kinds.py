@@ -1,0 +1,68 @@
+"""The kinds the operator handles: how the API server calls them, and which a ledger's children can have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GROUP = "ledger.chronicle.dev"
+VERSION = "v1alpha1"
+MANAGER = "chronicle-operator"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of object. `group` is empty for the core group."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+
+    @property
+    def api_version(self) -> str:
+        """Return the value of `apiVersion`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+LEDGER = Kind(GROUP, VERSION, "ChronicleLedger", "chronicleledgers")
+POD = Kind("", "v1", "Pod", "pods")
+VOLUME_CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+EVENT = Kind("events.k8s.io", "v1", "Event", "events")
+STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets")
+DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
+JOB = Kind("batch", "v1", "Job", "jobs")
+SECRET = Kind("", "v1", "Secret", "secrets")
+
+# In the order in which they are applied: what others refer to comes first.
+CHILDREN: tuple[Kind, ...] = (
+    Kind("", "v1", "ServiceAccount", "serviceaccounts"),
+    Kind("rbac.authorization.k8s.io", "v1", "Role", "roles"),
+    Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
+    SECRET,
+    Kind("", "v1", "ConfigMap", "configmaps"),
+    Kind("", "v1", "Service", "services"),
+    Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+    Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    STATEFUL_SET,
+    JOB,
+    DEPLOYMENT,
+    Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+)
+
+OPTIONAL: tuple[Kind, ...] = (
+    # Applied where a spec asks for them, never listed where their CRDs may be missing.
+    Kind("cert-manager.io", "v1", "Certificate", "certificates"),
+    Kind("cert-manager.io", "v1", "Issuer", "issuers"),
+)
+
+BY_NAME: dict[tuple[str, str], Kind] = {
+    (kind.api_version, kind.kind): kind for kind in (*CHILDREN, *OPTIONAL, LEDGER, POD, VOLUME_CLAIM, EVENT)
+}
+
+
+def of(manifest: dict[str, object]) -> Kind:
+    """Return the kind of a manifest. Raises KeyError with the manifest's own words when the operator knows none."""
+    key = (str(manifest.get("apiVersion")), str(manifest.get("kind")))
+    if key not in BY_NAME:
+        raise KeyError(f"the operator has no entry for {key[1]} in {key[0]}: add it to kinds.py and to the Role")
+    return BY_NAME[key]
