@@ -11,7 +11,8 @@ LedgerError
  │   ├─ AccountExists         account_exists
  │   ├─ AccountNotEmpty       account_not_empty
  │   ├─ AlreadyReversed       already_reversed
- │   └─ HoldNotPending        hold_not_pending
+ │   ├─ HoldNotPending        hold_not_pending
+ │   └─ BatchAborted          batch_aborted
  ├─ Invalid             the request can never succeed as it is
  │   ├─ IdempotencyKeyReused  idempotency_key_reused
  │   ├─ Unbalanced            unbalanced
@@ -121,6 +122,12 @@ class HoldNotPending(Conflict):
     """The hold was captured, released or expired before."""
 
     code = "hold_not_pending"
+
+
+class BatchAborted(Conflict):
+    """Another transaction of the same atomic batch was refused, so this one was not posted either."""
+
+    code = "batch_aborted"
 
 
 class Invalid(LedgerError):

@@ -1,5 +1,6 @@
 -- The ledger. Runs on CockroachDB from 20.1 and on PostgreSQL; rules that both keep: docs/schema.md.
--- Amounts are signed minor units. Versions are dense from 1, so a missing entry shows.
+-- Amounts are signed minor units. Versions are dense from 1, so a missing entry shows. Metadata and details are
+-- canonical JSON in TEXT, not JSONB: the hash of a transaction covers them byte for byte, and JSONB rewrites numbers.
 
 CREATE TABLE account (
     id UUID PRIMARY KEY,
@@ -11,7 +12,7 @@ CREATE TABLE account (
     version INT8 NOT NULL,
     status TEXT NOT NULL,
     head BYTEA NOT NULL,
-    metadata JSONB NOT NULL,
+    metadata TEXT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
     updated_at TIMESTAMPTZ NOT NULL,
     CONSTRAINT account_floor CHECK (floor IS NULL OR balance - held >= floor),
@@ -28,11 +29,17 @@ CREATE TABLE txn (
     hold_id UUID,
     effective_at TIMESTAMPTZ NOT NULL,
     posted_at TIMESTAMPTZ NOT NULL,
-    metadata JSONB NOT NULL,
-    details JSONB NOT NULL,
+    metadata TEXT NOT NULL,
+    details TEXT NOT NULL,
     hash BYTEA NOT NULL
 );
-CREATE UNIQUE INDEX txn_reverses ON txn (reverses);
+
+-- Makes a second reversal impossible. A table of its own, because a unique index on txn.reverses would be written by
+-- every transaction although hardly any is a reversal, and partial indexes came to CockroachDB after 20.1.
+CREATE TABLE reversal (
+    reverses UUID PRIMARY KEY,
+    txn_id UUID NOT NULL
+);
 
 CREATE TABLE entry (
     account_id UUID NOT NULL,

@@ -1,0 +1,117 @@
+"""Holds: money set aside, then captured in part or whole, released, or expired."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from chronicle_ledger.domain.account import AccountStatus
+from chronicle_ledger.domain.book import Book, Outcome
+from chronicle_ledger.domain.canonical import timestamp
+from chronicle_ledger.domain.commands import CaptureHold, PlaceHold, ReleaseHold
+from chronicle_ledger.domain.errors import (
+    CaptureExceedsHold,
+    CurrencyMismatch,
+    DuplicateAccount,
+    HoldNotFound,
+    HoldNotPending,
+)
+from chronicle_ledger.domain.movement import Change, account_in, require_open, require_versions, settle
+from chronicle_ledger.domain.outside import outside_of
+from chronicle_ledger.domain.transaction import Hold, HoldState, TransactionKind
+
+
+def place_hold(book: Book, command: PlaceHold, now: datetime) -> Outcome:
+    """Set `amount` aside; it stays in the balance but is no longer available."""
+    account = account_in(book, command.account_id)
+    if command.currency is not None and command.currency != account.currency:
+        raise CurrencyMismatch(
+            f"Account {account.id} is in {account.currency}, not {command.currency}.",
+            account_id=str(account.id),
+            currency=account.currency,
+        )
+    require_open(account)
+    if command.destination_id is not None:
+        if command.destination_id == account.id:
+            raise DuplicateAccount("A hold cannot be captured into the account it is on.", account_id=str(account.id))
+        destination = account_in(book, command.destination_id)
+        if destination.currency != account.currency:
+            raise CurrencyMismatch(
+                f"The destination is in {destination.currency}, not {account.currency}.",
+                account_id=str(destination.id),
+                currency=destination.currency,
+            )
+    require_versions(book, command)
+    hold = Hold(
+        id=command.id,
+        account_id=account.id,
+        destination_id=command.destination_id,
+        amount=command.amount,
+        captured=0,
+        state=HoldState.PENDING,
+        expires_at=command.expires_at,
+    )
+    details = {
+        "amount": command.amount,
+        "destination_id": None if command.destination_id is None else str(command.destination_id),
+        "expires_at": None if command.expires_at is None else timestamp(command.expires_at),
+    }
+    changes = [Change(account, held=command.amount)]
+    return settle(book, command, TransactionKind.HOLD, changes, now, details=details, hold=hold)
+
+
+def _pending(book: Book, command: CaptureHold | ReleaseHold) -> Hold:
+    hold = book.holds.get(command.hold_id)
+    if hold is None:
+        raise HoldNotFound(f"There is no hold {command.hold_id}.", hold_id=str(command.hold_id))
+    if hold.state is not HoldState.PENDING:
+        raise HoldNotPending(
+            f"Hold {hold.id} is {hold.state.value} already.", hold_id=str(hold.id), state=hold.state.value
+        )
+    return hold
+
+
+def capture_hold(book: Book, command: CaptureHold, now: datetime) -> Outcome:
+    """Take part or all of a hold; what is left of it is available again. Past its expiry it cannot be captured."""
+    hold = _pending(book, command)
+    if hold.expires_at is not None and hold.expires_at <= now:
+        raise HoldNotPending(f"Hold {hold.id} has expired.", hold_id=str(hold.id), state=HoldState.EXPIRED.value)
+    amount = hold.amount if command.amount is None else command.amount
+    if amount > hold.amount:
+        raise CaptureExceedsHold(
+            f"Hold {hold.id} is for {hold.amount}; {amount} is more.", hold_id=str(hold.id), held=hold.amount
+        )
+    account = account_in(book, hold.account_id)
+    destination_id = command.destination_id or hold.destination_id
+    if destination_id == account.id:
+        raise DuplicateAccount("A hold cannot be captured into the account it is on.", account_id=str(account.id))
+    destination = outside_of(book, account) if destination_id is None else account_in(book, destination_id)
+    if destination.currency != account.currency:
+        raise CurrencyMismatch(
+            f"The destination is in {destination.currency}, not {account.currency}.",
+            account_id=str(destination.id),
+            currency=destination.currency,
+        )
+    require_open(account)
+    require_open(destination)
+    require_versions(book, command)
+    changes = [Change(account, -amount, -hold.amount), Change(destination, amount)]
+    captured = replace(hold, state=HoldState.CAPTURED, captured=amount)
+    return settle(book, command, TransactionKind.CAPTURE, changes, now, hold=captured)
+
+
+def release_hold(book: Book, command: ReleaseHold, now: datetime) -> Outcome:
+    """Give a hold back. Expiry also reaches a frozen account: freezing stops callers, not the end of a promise."""
+    hold = _pending(book, command)
+    account = account_in(book, hold.account_id)
+    if command.expired:
+        if hold.expires_at is None or hold.expires_at > now:
+            raise HoldNotPending(f"Hold {hold.id} has not expired.", hold_id=str(hold.id), state=hold.state.value)
+        kind, state = TransactionKind.EXPIRY, HoldState.EXPIRED
+    else:
+        kind, state = TransactionKind.RELEASE, HoldState.RELEASED
+    if not (command.expired and account.status is AccountStatus.FROZEN):
+        require_open(account)
+    require_versions(book, command)
+    ended = replace(hold, state=state)
+    return settle(book, command, kind, [Change(account, held=-hold.amount)], now, hold=ended)

@@ -1,0 +1,94 @@
+"""Which rows a command touches, as far as it is known before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from chronicle_ledger.domain.account import system_account_id, system_account_ids
+from chronicle_ledger.domain.book import Book
+from chronicle_ledger.domain.commands import (
+    CaptureHold,
+    Command,
+    OpenAccount,
+    PlaceHold,
+    PostEntries,
+    ReleaseHold,
+    Reverse,
+    UpdateAccount,
+)
+from chronicle_ledger.domain.transaction import TransactionKind
+
+
+@dataclass(slots=True)
+class Facts:
+    """What never changes once true, remembered so that a command's accounts are mostly known before it is read.
+
+    A fact that is missing costs a second pass, never a wrong answer: the evaluation asks for what it lacks.
+    """
+
+    limit: int = 100_000
+    currency_of: MutableMapping[UUID, str] = field(default_factory=dict)
+    hold_parties: MutableMapping[UUID, tuple[UUID, UUID | None]] = field(default_factory=dict)
+    currencies: set[str] = field(default_factory=set)
+
+    def learn(self, book: Book) -> None:
+        """Remember what a loaded book shows. Forgets everything when full; it is a cache of what can be read again."""
+        for memory in (self.currency_of, self.hold_parties):
+            if len(memory) > self.limit:
+                memory.clear()
+        for account in book.accounts.values():
+            self.currency_of[account.id] = account.currency
+        for hold in book.holds.values():
+            self.hold_parties[hold.id] = (hold.account_id, hold.destination_id)
+
+
+def accounts_of(command: Command, facts: Facts) -> set[UUID]:
+    """The accounts to lock for `command`: a superset is harmless, a missing one is asked for by the evaluation."""
+    ids = set(command.expected_versions)
+    if isinstance(command, PostEntries):
+        ids.update([leg.account_id for leg in command.legs])
+        if len(command.legs) == 1 and command.kind in (TransactionKind.DEPOSIT, TransactionKind.WITHDRAWAL):
+            leg = command.legs[0]
+            currency = facts.currency_of.get(leg.account_id)
+            if currency is not None:
+                ids.add(system_account_id(currency, leg.account_id))
+    elif isinstance(command, OpenAccount):
+        ids.add(command.account_id)
+        if command.currency not in facts.currencies:
+            ids.update(system_account_ids(command.currency))
+    elif isinstance(command, UpdateAccount):
+        ids.add(command.account_id)
+    elif isinstance(command, PlaceHold):
+        ids.add(command.account_id)
+        if command.destination_id is not None:
+            ids.add(command.destination_id)
+    elif isinstance(command, CaptureHold | ReleaseHold):
+        parties = facts.hold_parties.get(command.hold_id)
+        if parties is not None:
+            ids.update(_capture_accounts(command, parties, facts))
+    return ids
+
+
+def _capture_accounts(command: CaptureHold | ReleaseHold, parties: tuple[UUID, UUID | None], facts: Facts) -> set[UUID]:
+    account_id, destination_id = parties
+    if isinstance(command, ReleaseHold):
+        return {account_id}
+    destination_id = command.destination_id or destination_id
+    if destination_id is None:
+        currency = facts.currency_of.get(account_id)
+        return {account_id} if currency is None else {account_id, system_account_id(currency, account_id)}
+    return {account_id, destination_id}
+
+
+def hold_of(command: Command) -> UUID | None:
+    """The hold to load for `command`: the one it ends, or the one it placed before (for a replay)."""
+    if isinstance(command, CaptureHold | ReleaseHold):
+        return command.hold_id
+    return command.id if isinstance(command, PlaceHold) else None
+
+
+def target_of(command: Command) -> UUID | None:
+    """The transaction to load for `command`: the one it reverses."""
+    return command.transaction_id if isinstance(command, Reverse) else None
