@@ -58,14 +58,16 @@ class ContentionInjector:
         return Evidence(self._observe(1))
 
     async def during(self, injection: Injection, seconds: float) -> Sequence[Observation]:
-        """Run the other rounds, as many as fit into `seconds` but at least one more."""
+        """Run the other rounds, spread evenly over `seconds`."""
         del injection
         loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
+        began = loop.time()
+        others = self.what.rounds - 1
         found: list[Observation] = []
-        while self._done < self.what.rounds and (self._done == 1 or loop.time() < until):
+        for number in range(1, others + 1):
             await self._round()
             found.extend(self._observe(self._done))
+            await asyncio.sleep(max(0.0, began + seconds * number / others - loop.time()))
         return found
 
     async def heal(self, injection: Injection) -> None:

@@ -15,6 +15,7 @@ from chronicle_chaos.journal import Journal, ScenarioRecord, TargetRecord, write
 from chronicle_chaos.options import Progress, RunOptions, silent
 from chronicle_chaos.scenario_run import ScenarioRun
 from chronicle_chaos.scenarios.catalogue import find
+from chronicle_chaos.scenarios.scenario import Scenario
 from chronicle_chaos.target import Target
 from chronicle_chaos.verdict import exit_status
 
@@ -27,13 +28,24 @@ async def run_scenarios(
     run_dir: Path,
     progress: Progress = silent,
 ) -> Journal:
-    """Run the named scenarios on `target` and return the journal, which `run_dir` (see `new_run`) holds too.
+    """Run the named scenarios (none: all) on `target` and return the journal, which is in `run_dir` (see `new_run`) too.
 
     Everything that goes wrong in a scenario becomes its verdict; the next one runs. Cancelling this task heals what
     was broken, marks the rest as aborted, writes the journal and then raises CancelledError again; the journal's
     `exit_status` is the exit status for a command. Raises UnknownScenario before anything is touched.
     """
-    scenarios = find(names)
+    return await run_all(target, injector, find(names), options, run_dir, progress)
+
+
+async def run_all(
+    target: Target,
+    injector: Injector,
+    scenarios: Sequence[Scenario],
+    options: RunOptions,
+    run_dir: Path,
+    progress: Progress = silent,
+) -> Journal:
+    """`run_scenarios` for scenarios that need not be in the catalogue."""
     clock = RunClock()
     journal = Journal(
         run_id=run_dir.name,

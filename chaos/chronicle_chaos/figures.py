@@ -60,7 +60,7 @@ def percentile(values: Sequence[int], share: float) -> int:
 
 def latencies(operations: Iterable[Operation]) -> list[int]:
     """From the intended start to the final answer, in nanoseconds, of what was answered for good."""
-    return [o.latency_ns for o in operations if o.latency_ns is not None and o.status is not None]
+    return [o.latency_ns for o in operations if o.latency_ns is not None and o.answered_for_good]
 
 
 def summary(history: History) -> dict[str, Any]:

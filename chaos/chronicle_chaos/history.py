@@ -50,7 +50,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An invocation with its completion. `completed_ns` is None where nobody saw it end."""
+    """An invocation with its completion.
+
+    `ended_ns` is when the client had an answer or gave up, None where the run ended before. `completed_ns` is the same
+    where the outcome is known, and None where it is not: such an operation may take effect at any later time.
+    """
 
     process: str
     f: str
@@ -59,6 +63,7 @@ class Operation:
     intended_ns: int
     invoked_ns: int
     completed_ns: int | None
+    ended_ns: int | None
     outcome: Outcome
     asked: dict[str, Any]
     answered: dict[str, Any]
@@ -69,7 +74,18 @@ class Operation:
     @property
     def latency_ns(self) -> int | None:
         """From the intended start, so that a stalled server cannot hide by stalling its clients too."""
-        return None if self.completed_ns is None else self.completed_ns - self.intended_ns
+        return None if self.ended_ns is None else self.ended_ns - self.intended_ns
+
+    @property
+    def answered_for_good(self) -> bool:
+        """Whether the client got an answer that ends its trying: done, or refused with a business reason.
+
+        A refusal after a doubtful attempt is one too, although the outcome stays unknown (`info`).
+        """
+        if self.outcome == "ok":
+            return True
+        refused = self.status is not None and 400 <= self.status < 500 and self.status not in {408, 425, 429}
+        return refused and self.code != "request_in_progress"
 
 
 class Recorder:
@@ -187,6 +203,7 @@ def pair(events: Iterable[Event]) -> Iterator[Operation]:
             intended_ns=invoked.t_ns if invoked.intended_ns is None else invoked.intended_ns,
             invoked_ns=invoked.t_ns,
             completed_ns=completed.t_ns if completed and completed.type != "info" else None,
+            ended_ns=completed.t_ns if completed and completed.type != "invoke" else None,
             outcome="info" if completed is None or completed.type == "invoke" else completed.type,
             asked=invoked.value,
             answered=completed.value if completed else {},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -16,12 +16,10 @@ from chronicle_chaos.history import NEMESIS
 from chronicle_chaos.journal import PhaseRecord
 from chronicle_chaos.operations import Operations
 from chronicle_chaos.sampler import HealthSampler
+from chronicle_chaos.scenarios.scenario import Scenario
 from chronicle_chaos.stage import Stage
 from chronicle_chaos.steadiness import SteadyState
 from chronicle_chaos.workload import Workload
-
-WARM_UP_SECONDS = 2.0
-"""Not part of any baseline: connections are opened, caches filled, plans made."""
 
 LOOK_EVERY_SECONDS = 0.25
 
@@ -34,17 +32,21 @@ class Load:
     workload: Workload
     sampler: HealthSampler
     criterion: SteadyState
+    warm_up: float
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, stage: Stage, rate: float, operations_rng: Random, clients_rng: Random) -> Load:
+    def of(cls, stage: Stage, scenario: Scenario, rate: float, operations_rng: Random, clients_rng: Random) -> Load:
         """The load of a stage at `rate` requests a second over the accounts that are open by now."""
         operations = Operations(operations_rng, tuple(stage.accounts), f"{stage.namespace}/load")
         workload = Workload(
             stage.client, stage.recorder, operations, stage.target.url, rate, clients_rng, stage.patience
         )
         sampler = HealthSampler(stage.client, stage.recorder, stage.target)
-        return cls(stage, workload, sampler, SteadyState(least=max(5, int(rate))))
+        # With half of the requests that were to be sent, this process itself is the bottleneck and knows nothing.
+        least = max(5, int(rate * scenario.steadiness.window / 2))
+        criterion = replace(scenario.steadiness, least=least)
+        return cls(stage, workload, sampler, criterion, scenario.warm_up)
 
     async def __aenter__(self) -> Self:
         self.stage.recorder.record(NEMESIS, "invoke", moments.LOAD, value={"rate": self.workload.rate})
@@ -62,21 +64,22 @@ class Load:
     async def steady(self, phase: PhaseRecord, since_ns: int | None = None) -> int:
         """Wait for steady state, judged on nothing before `since_ns` (by default: the warm-up from now).
 
-        Returns when the samples that count begin. The waiting is bounded by the phase; `phase.message` says what is
+        Returns since when it has been steady. The waiting is bounded by the phase; `phase.message` says what is
         still missing. Raises PhaseTimeout where the load itself has died, since no state would ever be steady.
         """
         clock = self.stage.recorder.clock
         if since_ns is None:
-            since_ns = clock.ns() + nanoseconds(WARM_UP_SECONDS)
+            since_ns = clock.ns() + nanoseconds(self.warm_up)
         whole = nanoseconds(self.criterion.window + self.criterion.settle)
         while True:
             self._must_be_alive()
             if clock.ns() - since_ns >= whole:
                 health = self.sampler.latest.get("lb", {})
-                missing = self.criterion.missing(self.stage.recorder.events, clock.ns(), health)
+                now = clock.ns()
+                missing = self.criterion.missing(self.stage.recorder.events, now, health)
                 phase.message = missing or "steady"
                 if missing is None:
-                    return since_ns
+                    return max(since_ns, now - whole, self.sampler.ok_since_ns or 0)
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def stop(self, drain_seconds: float) -> None:

@@ -120,6 +120,7 @@ def summary(body: Any) -> dict[str, Any]:
     if "state" in body:
         kept["hold_id"] = body["id"]
     if "balance" in body:
+        kept["account_id"] = body["id"]
         kept.update({name: body[name] for name in ("balance", "held", "floor", "version") if name in body})
     return kept
 

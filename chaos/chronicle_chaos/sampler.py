@@ -17,7 +17,8 @@ from chronicle_chaos.workload import LOAD_BALANCER
 class HealthSampler:
     """Asks every `interval` seconds and waits at most `timeout` seconds for each answer.
 
-    Each question is its own task: an instance that hangs must not keep the others from being asked.
+    Each question is its own task: an instance that hangs must not keep the others from being asked. `ok_since_ns` is
+    when the load balancer's answers began to say ok without a break.
     """
 
     client: LedgerClient
@@ -26,6 +27,7 @@ class HealthSampler:
     interval: float = 1.0
     timeout: float = 3.0
     latest: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    ok_since_ns: int | None = None
     _count: int = 0
 
     async def run(self) -> None:
@@ -59,10 +61,12 @@ class HealthSampler:
         self._count += 1
         key = str(self._count)
         process = f"health-{name}"
-        self.recorder.record(process, "invoke", "health", key=key, target=name)
+        asked = self.recorder.record(process, "invoke", "health", key=key, target=name)
         answer = await self.client.request("GET", f"{url}/health", timeout=self.timeout)
         value = health_summary(answer)
         self.latest[name] = value
+        if name == LOAD_BALANCER:
+            self.ok_since_ns = (self.ok_since_ns or asked.t_ns) if value.get("status") == "ok" else None
         self.recorder.record(
             process, "ok" if "status" in value else "info", "health", key=key, value=value, target=name,
             status=answer.status, error=answer.error,

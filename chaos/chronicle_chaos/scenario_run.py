@@ -87,7 +87,7 @@ class ScenarioRun:
         injector = self.injector if self.scenario.contention is None else self.scenario.contention.injector(stage)
         self.record.injector, self.record.fidelity = injector.name, injector.fidelity
         activities = await self._preflight(stage, injector)
-        load = Load.of(stage, self.options.rate, self._rng("operations"), self._rng("clients"))
+        load = Load.of(stage, self.scenario, self.options.rate, self._rng("operations"), self._rng("clients"))
         stopped: Stopped | None = None
         async with load:
             await self._steady_state(load)
@@ -139,8 +139,9 @@ class ScenarioRun:
             try:
                 async with asyncio.timeout(recovery):
                     await fault.wait_until_healed(phase)
-                    await load.steady(phase, since_ns=fault.healing_since_ns)
-                self.recorder.record(NEMESIS, "ok", moments.RECOVERED)
+                    healed_ns = self.recorder.clock.ns()
+                    since = await load.steady(phase, since_ns=fault.healing_since_ns)
+                self.recorder.record(NEMESIS, "ok", moments.RECOVERED, value={"since_ns": max(since, healed_ns)})
             except TimeoutError:
                 phase.message = f"not steady again within {recovery:g} s: {phase.message}"
                 self.recorder.record(NEMESIS, "fail", moments.RECOVERED, error=phase.message)

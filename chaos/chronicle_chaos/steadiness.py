@@ -35,9 +35,8 @@ class SteadyState:
             if not since <= operation.intended_ns < until:
                 continue
             asked += 1
-            final = operation.outcome == "ok" or (operation.outcome == "fail" and operation.status is not None)
             soon = operation.latency_ns is not None and operation.latency_ns <= nanoseconds(self.settle)
-            answered += int(final and soon)
+            answered += int(operation.answered_for_good and soon)
         if asked < self.least:
             return f"{asked} requests in {self.window:g} s are too few to tell (load: at least {self.least})"
         if answered < self.share * asked:

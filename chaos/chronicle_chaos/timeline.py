@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from chronicle_chaos.history import EventType, History
 
 LOAD, STEADY, INJECT, PROVE, HEAL, RECOVERED = "load", "steady", "inject", "prove", "heal", "recovered"
-"""The nemesis' operations. `steady` and `recovered` are the moments at which steady state was found."""
+"""The nemesis' operations. `steady` and `recovered` say that steady state was found, and since when it had been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def timeline(history: History) -> Timeline:
         event = history.nemesis(f, type)
         return None if event is None else event.t_ns
 
-    steady = history.nemesis(STEADY)
+    steady, recovered = history.nemesis(STEADY), history.nemesis(RECOVERED)
     return Timeline(
         load_on=moment(LOAD, "invoke"),
         baseline_from=None if steady is None else steady.value.get("since_ns"),
@@ -54,6 +54,6 @@ def timeline(history: History) -> Timeline:
         proven=moment(PROVE, "ok"),
         heal_asked=moment(HEAL, "invoke"),
         healed=moment(HEAL, "ok"),
-        recovered=moment(RECOVERED, "ok"),
+        recovered=None if recovered is None else recovered.value.get("since_ns"),
         load_off=moment(LOAD, "ok"),
     )

@@ -28,7 +28,7 @@ class Availability:
         asked = [o for o in case.through_load_balancer if times.under_fault(o.intended_ns)]
         if not asked:
             raise CannotTell("nothing was asked while the fault was at work")
-        answered = sum(o.outcome == "ok" or (o.outcome == "fail" and o.status is not None) for o in asked)
+        answered = sum(o.answered_for_good for o in asked)
         accepted = sum(times.under_fault(t) for t in figures.accepted_writes(case.history))
         gap = figures.longest_gap(case.history)
         longest = 0.0 if gap is None else seconds(gap.nanoseconds)
@@ -64,7 +64,7 @@ class NoFinalFailure:
         asked = case.through_load_balancer
         if not asked:
             raise CannotTell("nothing was asked through the load balancer")
-        left = [o for o in asked if o.outcome == "info" or (o.outcome == "fail" and o.status is None)]
+        left = [o for o in asked if not o.answered_for_good]
         problems = [
             f"{o.f} {o.key or o.asked.get('account_id')} was never answered: {o.error or o.status}" for o in left
         ]

@@ -80,7 +80,7 @@ class Replication:
                 f" under-replicated {case.recovery_seconds:g} s after healing began"
             )
         return conclude(
-            self.name, problems, XX,
+            self.name, problems, f"{live} of {total} nodes under the fault, whole {took or 0:.1f} s after",
             nodesUnderFault=live, underreplicated=most,
             wholeAfterMilliseconds=None if took is None else int(took * 1000),
         )  # fmt: skip

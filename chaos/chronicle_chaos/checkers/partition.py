@@ -19,7 +19,7 @@ def probes(case: Case, region: str) -> list[Operation]:
         for o in case.history.writes
         if o.asked.get("probe") == region
         and times.under_fault(o.invoked_ns)
-        and (o.completed_ns is None or heal is None or o.completed_ns <= heal)
+        and (o.ended_ns is None or heal is None or o.ended_ns <= heal)
     ]
 
 
@@ -39,10 +39,9 @@ class MinorityRejects:
         sent = probes(case, self.region)
         if len(sent) < self.least:
             raise CannotTell(f"{len(sent)} writes to {self.region} are too few (wanted: {self.least})")
-        ended = {(e.process, e.key): e.t_ns for e in case.history.events if e.type in {"ok", "fail", "info"}}
         problems, slowest = [], 0.0
         for o in sent:
-            took = seconds(ended.get((o.process, o.key), o.invoked_ns) - o.invoked_ns)
+            took = seconds((o.ended_ns or o.invoked_ns) - o.invoked_ns)
             slowest = max(slowest, took)
             if o.outcome == "ok":
                 problems.append(f"{o.target} accepted {o.key} without a quorum")

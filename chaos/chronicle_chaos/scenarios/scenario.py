@@ -10,6 +10,7 @@ from chronicle_chaos.checkers.base import Checker
 from chronicle_chaos.faults import Fault
 from chronicle_chaos.injection import Injector
 from chronicle_chaos.stage import Stage
+from chronicle_chaos.steadiness import SteadyState
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ class Contention(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """`window` is how long the fault lasts after it was proven, `recovery` the deadline from healing to steady state,
-    both in seconds. Exactly one of `fault` and `contention` is given."""
+    both in seconds. `warm_up` seconds at the load's beginning are part of no baseline: connections
+    are opened, caches filled. Exactly one of `fault` and `contention` is given."""
 
     name: str
     title: str
@@ -59,6 +61,8 @@ class Scenario:
     checks: Sequence[Checker]
     activities: Sequence[Activity] = ()
     deadlines: Deadlines = Deadlines()
+    steadiness: SteadyState = SteadyState()
+    warm_up: float = 2.0
 
     def __post_init__(self) -> None:
         if (self.fault is None) == (self.contention is None):
