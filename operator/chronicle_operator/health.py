@@ -35,10 +35,13 @@ class Health:
 
     @property
     def whole(self) -> bool | None:
-        """Whether every node is live and every range has all its replicas; None when that is not known."""
-        if self.underreplicated is None or self.nodes_live is None or self.nodes_total is None:
+        """Whether every range has all its replicas; None when that is not known.
+
+        Live nodes are not counted here: a decommissioned node may be known, and dead, for ever.
+        """
+        if self.underreplicated is None:
             return None
-        return self.underreplicated == 0 and not self.unavailable and self.nodes_live >= self.nodes_total
+        return self.underreplicated == 0 and not self.unavailable
 
 
 def parse(body: Mapping[str, Any]) -> Health:

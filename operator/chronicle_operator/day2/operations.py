@@ -1,0 +1,97 @@
+"""What is going on with the data nodes, and the one next thing to do about it: the plans of this package put in order.
+
+One operation at a time for a ledger: a decommissioning that was begun is finished first; then new templates are rolled
+out; only then a node is taken away. Adding nodes waits for a decommissioning alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from chronicle_operator.day2 import decommission, rollout
+from chronicle_operator.observe import Observation
+from chronicle_operator.pods import name
+
+DATABASE = "cockroachdb"
+BUS = "nats"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation in progress, for the status. `component` is the field of the status it belongs to."""
+
+    component: str
+    type: str
+    message: str
+
+
+Action = decommission.Begin | decommission.DeleteClaim | decommission.Finish | rollout.Replace
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """`replicas` by StatefulSet replaces what the builders say; `actions` are done after everything was applied."""
+
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    actions: Sequence[Action] = ()
+    operations: Sequence[Operation] = ()
+
+
+def agenda(manifests: Sequence[Mapping[str, Any]], seen: Observation, now: datetime) -> Agenda:
+    """Return what to do next, from the wanted manifests and what is there."""
+    sets = seen.of("StatefulSet", DATABASE)
+    wanted = {
+        name(it): int(it["spec"].get("replicas", 1))
+        for it in manifests
+        if it["kind"] == "StatefulSet" and _component(it) == DATABASE
+    }
+    whole = seen.health.whole if seen.health else None
+    pods = seen.pods_of(DATABASE)
+    roll = rollout.next_step(sets, pods, whole=whole, now=now)
+    bus = rollout.next_step(seen.of("StatefulSet", BUS), seen.pods_of(BUS), whole=_bus_whole(seen), now=now)
+    jobs = [it for it in seen.children if it["kind"] == "Job"]
+    calm = bool(whole) and isinstance(roll, rollout.Finished) and isinstance(bus, rollout.Finished)
+    plan = decommission.plan(wanted, sets, pods, seen.claims, jobs, calm=calm)
+
+    actions: list[Action] = [plan.action] if plan.action else []
+    operations = [Operation(DATABASE, "Decommission", plan.message)] if plan.busy else []
+    begun = _job_exists(jobs)
+    for component, step in ((DATABASE, roll), (BUS, bus)):
+        if isinstance(step, rollout.Finished):
+            continue
+        operations.append(Operation(component, "RollingUpdate", step.message))
+        if (
+            isinstance(step, rollout.Replace)
+            and not begun
+            and not any(isinstance(it, rollout.Replace) for it in actions)
+        ):
+            actions.append(step)
+    return Agenda(plan.replicas, tuple(actions), tuple(operations))
+
+
+def hold(manifests: Sequence[dict[str, Any]], replicas: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return the manifests with the StatefulSets' replicas as the agenda has them."""
+    return [
+        {**it, "spec": {**it["spec"], "replicas": replicas[name(it)]}}
+        if it["kind"] == "StatefulSet" and name(it) in replicas
+        else it
+        for it in manifests
+    ]
+
+
+def _bus_whole(seen: Observation) -> bool:
+    # A NATS server is ready only when its streams have caught up (its startup probe asks /healthz for that), so that
+    # readiness, which the rollout looks at itself, is enough.
+    del seen
+    return True
+
+
+def _job_exists(jobs: Sequence[Mapping[str, Any]]) -> bool:
+    return any((it["metadata"].get("annotations") or {}).get(decommission.OPERATION) for it in jobs)
+
+
+def _component(item: Mapping[str, Any]) -> str:
+    return str((item["metadata"].get("labels") or {}).get("app.kubernetes.io/component", ""))

@@ -1,0 +1,92 @@
+"""What Kopf hears becomes a wake-up, nothing else.
+
+Only `on.event` handlers: they see every change, need no finalizer (so that nothing blocks a deletion while the operator
+is down) and keep nothing in annotations. What to do is decided by `reconcile`, from what is there; a wake-up that got
+lost is made good by the resync.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import kopf
+
+from chronicle_operator import kinds
+from chronicle_operator.kinds import Kind
+from chronicle_operator.settings import Settings
+from chronicle_operator.workqueue import LedgerKey, WorkQueue
+
+Sight = tuple[Any, Any, str]
+
+
+class Watch:
+    """Turns events of ledgers and of their children into wake-ups of a queue."""
+
+    def __init__(self, queue: WorkQueue, gone: Callable[[LedgerKey], None]) -> None:
+        """`gone` is told of ledgers that were deleted."""
+        self._queue = queue
+        self._gone = gone
+        self._seen: dict[LedgerKey, Sight] = {}
+
+    def ledger(self, event_type: str | None, body: Mapping[str, Any]) -> None:
+        """Take note of an event of a ledger; a mere change of its status (our own, mostly) wakes nobody."""
+        meta = body["metadata"]
+        key = LedgerKey(str(meta["namespace"]), str(meta["name"]))
+        if event_type == "DELETED":
+            self._seen.pop(key, None)
+            self._queue.forget(key)
+            self._gone(key)
+            return
+        sight: Sight = (
+            meta.get("generation"),
+            meta.get("deletionTimestamp"),
+            repr(sorted((meta.get("annotations") or {}).items())),
+        )
+        if self._seen.get(key) != sight:
+            self._seen[key] = sight
+            self._queue.wake(key)
+
+    def child(self, body: Mapping[str, Any]) -> None:
+        """Take note of an event of a child: its owner is woken."""
+        meta = body["metadata"]
+        for owner in meta.get("ownerReferences") or ():
+            if owner.get("kind") == kinds.LEDGER.kind and str(owner.get("apiVersion", "")).startswith(kinds.GROUP):
+                self._queue.wake(LedgerKey(str(meta["namespace"]), str(owner["name"])))
+
+
+def register(registry: kopf.OperatorRegistry, watch: Watch, children: tuple[Kind, ...]) -> None:
+    """Have Kopf watch ledgers and children."""
+
+    @kopf.on.event(kinds.GROUP, kinds.VERSION, kinds.LEDGER.plural, registry=registry, id="ledger")
+    async def on_ledger(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - Kopf's name
+        watch.ledger(type, body)
+
+    async def on_child(body: kopf.Body, **_: Any) -> None:
+        watch.child(body)
+
+    for kind in children:
+        kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=f"child-{kind.plural}")(on_child)
+
+
+def kopf_settings(settings: Settings, children: tuple[Kind, ...]) -> kopf.OperatorSettings:
+    """Return Kopf's settings for an operator that has no peer and keeps its state in the cluster's own objects."""
+    chosen = kopf.OperatorSettings()
+    # A watch that died silently is noticed by its time-outs, not by its silence.
+    chosen.watching.server_timeout = 300
+    chosen.watching.client_timeout = 330
+    chosen.watching.connect_timeout = 30
+    for kind in children:
+        selector = f"app.kubernetes.io/managed-by={kinds.MANAGER}"
+        chosen.watching.label_selectors[kind.group, kind.version, kind.plural] = selector
+    # The CRD is installed before the operator, namespaces are named: no rights on CRDs and Namespaces are needed.
+    chosen.scanning.disabled = True
+    chosen.peering.standalone = True
+    chosen.posting.enabled = False
+    chosen.process.ultimate_exiting_timeout = 20
+    # No handler of ours makes Kopf write anything; should one ever do, let it be under our own name.
+    chosen.persistence.finalizer = f"{kinds.GROUP}/kopf"
+    chosen.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=f"kopf.{kinds.GROUP}")
+    chosen.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=f"kopf.{kinds.GROUP}")
+    del settings
+    return chosen

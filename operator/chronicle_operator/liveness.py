@@ -1,0 +1,48 @@
+"""Whether the operator still does its work: a process that answers is not one that reconciles.
+
+Two things can stall unseen. A reconcile can hang: its age tells. The watches or the resync can die while the process
+lives on: the resync leaves a heartbeat. Either makes `/livez` answer 503, and Kubernetes starts the pod anew; whatever
+was in progress goes on from what is in the cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chronicle_operator.workqueue import Clock
+
+
+@dataclass
+class Heartbeat:
+    """When the resync last finished. `limit_seconds` is the age past which it counts as dead."""
+
+    clock: Clock
+    limit_seconds: float
+    last: float | None = None
+
+    def beat(self) -> None:
+        """Record that the resync is alive."""
+        self.last = self.clock()
+
+    @property
+    def age(self) -> float:
+        """Return the seconds since the last beat, 0 before the first (starting up is no stall)."""
+        return 0.0 if self.last is None else self.clock() - self.last
+
+
+@dataclass(frozen=True)
+class Liveness:
+    """Judges heartbeat and the oldest run."""
+
+    heartbeat: Heartbeat
+    longest_run: Callable[[], float]
+    run_limit_seconds: float
+
+    def trouble(self) -> str | None:
+        """Return what has stalled, None when nothing has."""
+        if self.heartbeat.age > self.heartbeat.limit_seconds:
+            return f"no resync for {self.heartbeat.age:.0f} s (limit {self.heartbeat.limit_seconds:.0f} s)"
+        if self.longest_run() > self.run_limit_seconds:
+            return f"a reconcile has been going for {self.longest_run():.0f} s (limit {self.run_limit_seconds:.0f} s)"
+        return None

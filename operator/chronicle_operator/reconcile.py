@@ -1,0 +1,162 @@
+"""One ledger, once: observe, decide, apply, report. Called again whenever anything changed, and from time to time.
+
+The order matters only for what is seen half-way: children are applied before operations act, the status is written
+last. The operator may die between any two lines; the next run starts from what is in the cluster.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from chronicle_operator import announce, errors, kinds, report, stages
+from chronicle_operator.apply import Manifest, Memory, in_order, key_of, superfluous
+from chronicle_operator.conditions import transitions
+from chronicle_operator.day2.execute import Executor
+from chronicle_operator.day2.operations import Agenda, agenda, hold
+from chronicle_operator.desired import Desired, InvalidSpec, desired
+from chronicle_operator.health import HealthClient
+from chronicle_operator.kube import Kube
+from chronicle_operator.metrics import Metrics
+from chronicle_operator.observe import Observation, observe
+from chronicle_operator.workqueue import LedgerKey
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], datetime]
+MOVING_SECONDS = 5.0
+"""How soon to look again while something is on its way that sends no event (replication, volumes, health)."""
+
+
+class Reconciler:
+    """Reconciles ledgers. Holds nothing that cannot be lost: a memory of what was applied, by object."""
+
+    def __init__(self, kube: Kube, health: HealthClient, metrics: Metrics, *, clock: Clock, instance: str) -> None:
+        """`instance` is this process's name in Events."""
+        self._kube = kube
+        self._health = health
+        self._metrics = metrics
+        self._clock = clock
+        self._instance = instance
+        self._memory: dict[LedgerKey, Memory] = {}
+        self._executor = Executor(kube, health)
+
+    def forget(self, key: LedgerKey) -> None:
+        """Drop what is remembered of a ledger that is gone. Its children go by their owner references."""
+        self._memory.pop(key, None)
+        self._metrics.ready.remove(key.namespace, key.name)
+
+    async def reconcile(self, key: LedgerKey) -> float | None:
+        """Reconcile once. Returns the seconds after which to look again even if nothing is heard, None for no need.
+
+        Raises `errors.KubeError` when something could not be done; the status says so already if it could be written.
+        """
+        with self._metrics.seconds.time():
+            try:
+                pause = await self._reconcile(key)
+            except errors.KubeError as error:
+                self._metrics.reconciles.labels(error.reason).inc()
+                raise
+            except Exception:
+                self._metrics.reconciles.labels("Bug").inc()
+                raise
+        self._metrics.reconciles.labels("ok").inc()
+        return pause
+
+    async def _reconcile(self, key: LedgerKey) -> float | None:
+        ledger = await self._kube.get(kinds.LEDGER, key.namespace, key.name)
+        if ledger is None or ledger["metadata"].get("deletionTimestamp"):
+            return None
+        if ledger["spec"].get("reconciliation") == "Paused":
+            await self._report(ledger, report.paused(ledger))
+            return None
+        seen = await observe(self._kube, ledger, None)
+        try:
+            wanted = desired(seen, self._clock())
+        except InvalidSpec as invalid:
+            await self._report(ledger, report.invalid(ledger, str(invalid)))
+            return None
+        seen = replace(seen, health=await self._ask(wanted, seen))
+        todo = agenda(wanted.manifests, seen, self._clock())
+        failures = await self._apply(key, wanted, todo, seen)
+        if not failures:
+            failures = await self._act(todo, wanted, seen)
+        if any(isinstance(failure, errors.Conflict) for failure in failures):
+            failures = [it for it in failures if not isinstance(it, errors.Conflict)] or failures
+        status = report.status(seen, wanted, todo, failures)
+        await self._report(ledger, status)
+        if failures:
+            raise failures[0]
+        return None if status.settled else MOVING_SECONDS
+
+    async def _ask(self, wanted: Desired, seen: Observation) -> Any:
+        ready = sum(int((it.get("status") or {}).get("readyReplicas") or 0) for it in seen.of("Deployment", "api"))
+        # Without a ready replica the Service has nobody to answer: the connection would only time out.
+        return await self._health.ask(wanted.health_url, wanted.authority) if ready else None
+
+    async def _apply(self, key: LedgerKey, wanted: Desired, todo: Agenda, seen: Observation) -> list[errors.KubeError]:
+        memory = self._memory.setdefault(key, Memory())
+        manifests = hold(stages.due(wanted.manifests, seen), todo.replicas)
+        live = {key_of(item): item for item in seen.children}
+        failures: list[errors.KubeError] = []
+        for kind, manifest in in_order(manifests):
+            found = live.get(key_of(manifest))
+            if memory.is_current(manifest, found):
+                continue
+            try:
+                memory.remember(manifest, await self._kube.apply(kind, manifest))
+            except errors.Unreachable:
+                raise
+            except errors.KubeError as error:
+                failures.append(await self._renew_job(kind, found, error))
+                continue
+            self._metrics.applied.labels(kind.kind).inc()
+            log.info("%s/%s: applied %s %s", *key, kind.kind, manifest["metadata"]["name"])
+        if not failures:
+            failures += await self._prune(key, wanted.manifests, seen)
+        return failures
+
+    async def _renew_job(self, kind: kinds.Kind, found: Manifest | None, error: errors.KubeError) -> errors.KubeError:
+        """Delete a Job that cannot become what is wanted (its template is immutable); the next run makes it anew."""
+        if kind is kinds.JOB and found is not None and isinstance(error, errors.Invalid):
+            meta = found["metadata"]
+            await self._kube.delete(kind, meta["namespace"], meta["name"], uid=meta["uid"])
+            return errors.Conflict(error.subject, "a Job's template cannot change; it is made anew")
+        return error
+
+    async def _prune(self, key: LedgerKey, manifests: Sequence[Manifest], seen: Observation) -> list[errors.KubeError]:
+        failures: list[errors.KubeError] = []
+        for item in superfluous(seen.children, manifests, seen.uid):
+            meta = item["metadata"]
+            try:
+                await self._kube.delete(kinds.of(item), meta["namespace"], meta["name"], uid=meta["uid"])
+            except errors.KubeError as error:
+                failures.append(error)
+                continue
+            self._metrics.pruned.labels(item["kind"]).inc()
+            log.info("%s/%s: pruned %s %s", *key, item["kind"], meta["name"])
+        return failures
+
+    async def _act(self, todo: Agenda, wanted: Desired, seen: Observation) -> list[errors.KubeError]:
+        try:
+            for action in todo.actions:
+                await self._executor.execute(action, wanted, seen)
+        except errors.KubeError as error:
+            return [error]
+        return []
+
+    async def _report(self, ledger: Manifest, said: report.Report) -> None:
+        """Write the status if it differs from what is stored, and an Event for each condition that changed."""
+        now = self._clock()
+        old = ledger.get("status") or {}
+        new = said.merged(old, int(ledger["metadata"]["generation"]), now)
+        meta = ledger["metadata"]
+        self._metrics.ready.labels(meta["namespace"], meta["name"]).set(said.is_ready)
+        if new == old:
+            return
+        await self._kube.patch_status(kinds.LEDGER, meta["namespace"], meta["name"], new, meta["resourceVersion"])
+        for change in transitions(old.get("conditions") or (), new["conditions"]):
+            await announce.announce(self._kube, announce.of_transition(ledger, change, now, self._instance))

@@ -1,0 +1,87 @@
+"""The command-line tools of a cluster, as a test uses them: every failure carries what was run and what it said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Object = dict[str, Any]
+
+
+class CommandFailed(AssertionError):
+    """A command ended with another status than 0."""
+
+    def __init__(self, command: Sequence[str], status: int, said: str) -> None:
+        """Keep what the command wrote to stderr."""
+        super().__init__(f"{' '.join(command)[:300]}\nexit status {status}: {said[-2000:]}")
+        self.said = said
+
+
+def run(*command: str, given: str | None = None, seconds: float = 300, cwd: Path | None = None) -> str:
+    """Run a command and return its stdout. Raises CommandFailed, or TimeoutExpired after `seconds`."""
+    done = subprocess.run(
+        command, input=given, capture_output=True, text=True, timeout=seconds, check=False, cwd=cwd, env=os.environ
+    )
+    if done.returncode:
+        raise CommandFailed(command, done.returncode, done.stderr or done.stdout)
+    return done.stdout
+
+
+def until(what: str, look: Callable[[], T | None], *, seconds: float, pause: float = 0.5) -> T:
+    """Return the first answer of `look` that is neither None nor False.
+
+    An error of a command counts as no answer, and is shown when the time is up.
+    """
+    end = time.monotonic() + seconds
+    last: object = None
+    while True:
+        try:
+            found = look()
+        except (CommandFailed, subprocess.TimeoutExpired) as error:
+            found, last = None, error
+        if found is not None and found is not False:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}" + (f"\nlast error: {last}" if last else ""))
+        time.sleep(pause)
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """kubectl for one cluster. `kubeconfig` is a file of its own: the user's is never touched."""
+
+    kubeconfig: Path
+
+    def __call__(self, *arguments: str, given: str | None = None, seconds: float = 120) -> str:
+        """Run kubectl."""
+        return run("kubectl", "--kubeconfig", str(self.kubeconfig), *arguments, given=given, seconds=seconds)
+
+    def get(self, kind: str, name: str, namespace: str) -> Object | None:
+        """Return an object, None when there is none."""
+        text = self("-n", namespace, "get", kind, name, "-o", "json", "--ignore-not-found")
+        return dict(json.loads(text)) if text.strip() else None
+
+    def list(self, kind: str, namespace: str, selector: str = "") -> list[Object]:
+        """Return the objects of a kind (or of several, with commas)."""
+        more = ["-l", selector] if selector else []
+        return list(json.loads(self("-n", namespace, "get", kind, "-o", "json", *more))["items"])
+
+    def apply(self, *manifests: Object | str) -> None:
+        """Apply manifests, given as objects or as YAML."""
+        text = "\n---\n".join(it if isinstance(it, str) else json.dumps(it) for it in manifests)
+        self("apply", "-f", "-", given=text)
+
+    def merge(self, kind: str, name: str, namespace: str, patch: Object) -> None:
+        """Merge-patch an object, as a hand would edit it."""
+        self("-n", namespace, "patch", kind, name, "--type=merge", "-p", json.dumps(patch))
+
+    def helm(self, *arguments: str, seconds: float = 300) -> str:
+        """Run helm on the same cluster."""
+        return run("helm", "--kubeconfig", str(self.kubeconfig), *arguments, seconds=seconds)

@@ -1,0 +1,84 @@
+"""Events become wake-ups of the right ledger, and the operator's own writes wake nobody."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import kopf
+
+from chronicle_operator import handlers, kinds
+from chronicle_operator.settings import Settings
+from chronicle_operator.workqueue import LedgerKey, WorkQueue
+
+
+class Woken(WorkQueue):
+    """A queue that only remembers."""
+
+    def __init__(self) -> None:
+        async def never(key: LedgerKey) -> None:
+            raise AssertionError(f"nothing is reconciled here: {key}")
+
+        super().__init__(never, clock=time.monotonic)
+        self.woken: list[LedgerKey] = []
+        self.forgotten: list[LedgerKey] = []
+
+    def wake(self, key: LedgerKey) -> None:
+        self.woken.append(key)
+
+    def forget(self, key: LedgerKey) -> None:
+        self.forgotten.append(key)
+
+
+def ledger(generation: int = 1, **meta: Any) -> dict[str, Any]:
+    return {"metadata": {"namespace": "ns", "name": "main", "generation": generation, **meta}, "status": {}}
+
+
+KEY = LedgerKey("ns", "main")
+
+
+def test_a_new_spec_a_deletion_and_an_annotation_wake_but_a_status_does_not() -> None:
+    queue = Woken()
+    watch = handlers.Watch(queue, lambda _: None)
+    watch.ledger(None, ledger())
+    watch.ledger("MODIFIED", ledger() | {"status": {"conditions": []}})
+    assert queue.woken == [KEY]
+    watch.ledger("MODIFIED", ledger(2))
+    watch.ledger("MODIFIED", ledger(2, annotations={"a": "b"}))
+    watch.ledger("MODIFIED", ledger(2, annotations={"a": "b"}, deletionTimestamp="now"))
+    assert queue.woken == [KEY] * 4
+
+
+def test_a_deleted_ledger_is_forgotten_and_wakes_again_when_it_comes_back() -> None:
+    queue = Woken()
+    gone: list[LedgerKey] = []
+    watch = handlers.Watch(queue, gone.append)
+    watch.ledger("ADDED", ledger())
+    watch.ledger("DELETED", ledger())
+    assert queue.forgotten == gone == [KEY]
+    watch.ledger("ADDED", ledger())
+    assert queue.woken == [KEY, KEY]
+
+
+def test_a_child_wakes_its_owner_and_a_stranger_wakes_nobody() -> None:
+    queue = Woken()
+    watch = handlers.Watch(queue, lambda _: None)
+    owner = {"apiVersion": kinds.LEDGER.api_version, "kind": "ChronicleLedger", "name": "main", "uid": "u"}
+    watch.child({"metadata": {"namespace": "ns", "name": "x", "ownerReferences": [owner]}})
+    watch.child({"metadata": {"namespace": "ns", "name": "x", "ownerReferences": [owner | {"kind": "Deployment"}]}})
+    watch.child({"metadata": {"namespace": "ns", "name": "x"}})
+    assert queue.woken == [KEY]
+
+
+def test_kopf_watches_children_by_label_and_writes_no_annotation_of_its_own_name() -> None:
+    chosen = handlers.kopf_settings(Settings(("ns",)), kinds.CHILDREN)
+    assert chosen.watching.server_timeout is not None
+    assert chosen.watching.client_timeout is not None
+    assert chosen.scanning.disabled
+    assert not chosen.posting.enabled
+    assert len(chosen.watching.label_selectors) == len(kinds.CHILDREN)
+    registry = kopf.OperatorRegistry()
+    handlers.register(registry, handlers.Watch(Woken(), lambda _: None), kinds.CHILDREN)
+    assert len(registry._watching.get_all_handlers()) == len(kinds.CHILDREN) + 1
+    assert not registry._changing.get_all_handlers(), "a handler of changes would add a finalizer or annotations"
+    assert not registry._spawning.get_all_handlers()
