@@ -67,7 +67,7 @@ CREATE TABLE hold (
     CONSTRAINT hold_state CHECK (state IN ('pending', 'captured', 'released', 'expired'))
 );
 -- A shard leads, so that no index has time at its head (which would make one hot range on CockroachDB).
-CREATE INDEX hold_expiry ON hold (expiry_shard, expires_at);
+CREATE INDEX hold_expiry ON hold (expiry_shard, state, expires_at);
 
 -- One row a transaction, gone once JetStream has acknowledged it. The payload is the message, byte for byte.
 CREATE TABLE outbox (

@@ -1,0 +1,117 @@
+"""Running a batch to its end: again after conflicts, again after unknown outcomes, in parts after a refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+
+import structlog
+
+from chronicle_ledger.domain.errors import DatabaseUnavailable, LedgerError
+from chronicle_ledger.domain.needs import Facts
+from chronicle_ledger.posting.batch import Clock, attempt_batch
+from chronicle_ledger.posting.metrics import PostingMetrics
+from chronicle_ledger.posting.pretence import Pretence
+from chronicle_ledger.posting.work import Results, Work
+from chronicle_ledger.sabotage import Sabotage
+from chronicle_ledger.store.failures import DATABASE_ERRORS, Failure, classify, sqlstate
+from chronicle_ledger.store.pool import Database
+
+_log = structlog.get_logger(__name__)
+
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.5
+_MOST_PASSES = 5
+"""A command asks for more accounts twice at most; more means a defect, and must not go round for ever."""
+_MOST_DUPLICATES = 5
+"""A duplicate key is seen on the next attempt; one that keeps coming belongs to a row outside the batch's book."""
+
+
+class Runner:
+    """Runs batches against one database."""
+
+    def __init__(
+        self,
+        database: Database,
+        facts: Facts,
+        clock: Clock,
+        metrics: PostingMetrics,
+        sabotage: Sabotage | None,
+    ) -> None:
+        self._database = database
+        self._facts = facts
+        self._clock = clock
+        self._metrics = metrics
+        self._sabotage = sabotage
+        self._pretence = Pretence(clock) if sabotage is Sabotage.MINORITY_REJECTION else None
+        self._random = random.Random()  # noqa: S311 - pauses, not secrets
+
+    async def run(self, works: Sequence[Work]) -> AsyncIterator[tuple[Work, Results | None]]:
+        """Each work with its results, or with None when it has to come again with more accounts."""
+        pending = [list(works)]
+        while pending:
+            part = pending.pop(0)
+            attempt = await self._until_final(part)
+            if attempt is None:
+                middle = len(part) // 2
+                pending[:0] = [part[:middle], part[middle:]]
+                continue
+            for work, results in attempt:
+                yield work, results
+
+    async def _until_final(self, works: list[Work]) -> list[tuple[Work, Results | None]] | None:
+        """Run `works` until their outcome is known or the deadline passes; None when they have to be split."""
+        loop = asyncio.get_running_loop()
+        pause = _FIRST_PAUSE
+        duplicates = 0
+        while True:
+            remaining = max(work.deadline for work in works) - loop.time()
+            if remaining <= 0:
+                return self._unavailable(works)
+            try:
+                attempt = await attempt_batch(
+                    self._database,
+                    works,
+                    self._facts,
+                    self._clock,
+                    timeout=min(remaining, self._database.statement_timeout),
+                    sabotage=self._sabotage,
+                )
+            except DATABASE_ERRORS as error:
+                failure = classify(error)
+                self._metrics.retry(sqlstate(error))
+                _log.info("posting.retry", sqlstate=sqlstate(error), failure=failure.value, works=len(works))
+                duplicates += failure is Failure.DUPLICATE
+                if failure is Failure.REFUSED or duplicates > _MOST_DUPLICATES:
+                    return None if len(works) > 1 else self._refused(works, error)
+                if failure is Failure.UNKNOWN and self._pretence is not None:
+                    return [(work, self._pretence.accept(work)) for work in works]
+                if failure is not Failure.DUPLICATE:
+                    # Full jitter (Brooker, "Exponential Backoff And Jitter"): replicas that collided part ways.
+                    await asyncio.sleep(min(self._random.uniform(0, pause), remaining))
+                    pause = min(pause * 2, _LONGEST_PAUSE)
+                continue
+            answers: list[tuple[Work, Results | None]] = list(attempt.answers)
+            for work in attempt.incomplete:
+                stuck = work.passes > _MOST_PASSES
+                answers.append((work, [_defect(work)] * len(work.commands) if stuck else None))
+            return answers
+
+    @staticmethod
+    def _unavailable(works: Sequence[Work]) -> list[tuple[Work, Results | None]]:
+        error = DatabaseUnavailable(
+            "The database did not confirm it in time. Retry with the same idempotency key: it is posted once at most."
+        )
+        return [(work, [error] * len(work.commands)) for work in works]
+
+    @staticmethod
+    def _refused(works: Sequence[Work], error: BaseException) -> list[tuple[Work, Results | None]]:
+        _log.error("posting.refused", error=str(error), commands=[str(c.id) for w in works for c in w.commands])
+        refusal = LedgerError("The database refuses this request; nothing was posted. Please report it.")
+        return [(work, [refusal] * len(work.commands)) for work in works]
+
+
+def _defect(work: Work) -> LedgerError:
+    _log.error("posting.accounts_not_settled", commands=[str(command.id) for command in work.commands])
+    return LedgerError("The accounts of this request could not be determined; nothing was posted. Please report it.")

@@ -1,0 +1,50 @@
+"""What a database error means for the work that met it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import psycopg
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+
+class Failure(Enum):
+    """What to do after an error."""
+
+    CONFLICT = "conflict"
+    """Nothing was done (serialization failure, deadlock): run it again after a short, random pause."""
+    DUPLICATE = "duplicate"
+    """A row exists already, so nothing was done: run it again at once, which then sees the row."""
+    UNKNOWN = "unknown"
+    """It may have been done (connection lost, ambiguous commit, statement timed out): run the same again with the
+    same keys, and never look first."""
+    REFUSED = "refused"
+    """The database rejects the content: the same again would fail again."""
+
+
+_CONFLICTS = frozenset({"40001", "40P01", "55P03"})
+
+
+def sqlstate(error: BaseException) -> str:
+    """The five characters that say what happened; `08006` for a connection that broke without saying anything."""
+    state = error.sqlstate if isinstance(error, psycopg.Error) else None
+    return state or "08006"
+
+
+def classify(error: BaseException) -> Failure:
+    """What `error` means. Everything that is not known to be harmless or hopeless has an unknown outcome.
+
+    CockroachDB reports what it did not foresee as XX000 or XXUUU, lost quorum among it, so those count as unknown.
+    """
+    state = sqlstate(error)
+    if state in _CONFLICTS:
+        return Failure.CONFLICT
+    if state == "23505":
+        return Failure.DUPLICATE
+    if state[:2] in ("22", "23", "42", "0A"):
+        return Failure.REFUSED
+    return Failure.UNKNOWN
+
+
+DATABASE_ERRORS = (psycopg.Error, PoolTimeout, PoolClosed, TooManyRequests, OSError)
+"""What a broken, slow or absent database makes the driver and its pool raise."""
