@@ -1,0 +1,276 @@
+"""Each checker passes on whatever a correct ledger may do, and fails on the one thing that it is there for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chronicle_chaos.checkers.agreement import Agreement
+from chronicle_chaos.checkers.always import ALWAYS
+from chronicle_chaos.checkers.base import Case, Checker, run_checks
+from chronicle_chaos.checkers.conservation import Conservation
+from chronicle_chaos.checkers.durability import Durability
+from chronicle_chaos.checkers.exactly_once import ExactlyOnce
+from chronicle_chaos.checkers.floor import Floor
+from chronicle_chaos.checkers.linearizability import Linearizability
+from chronicle_chaos.final import FinalReads
+from chronicle_chaos.history import Event, History
+from chronicle_chaos.verdict import CheckResult, Result
+from support.histories import LOAD_OFF, SECOND, Story, correct_story
+
+seeds = st.integers(0, 2**32)
+
+
+def judge(checker: Checker, story: Story) -> CheckResult:
+    (result,) = run_checks([checker], story.case())
+    return result
+
+
+def is_ok(f: str) -> Any:
+    return lambda e: e.type == "ok" and e.f == f
+
+
+@given(seeds)
+@settings(max_examples=60, deadline=None)
+def test_a_correct_ledger_passes_every_check_whatever_clients_do(seed: int) -> None:
+    story = correct_story(seed)
+    results = run_checks(ALWAYS, story.case())
+    assert {r.name: r.message for r in results if r.result is not Result.PASSED} == {}
+
+
+@pytest.mark.parametrize("checker", ALWAYS, ids=lambda c: c.name)
+def test_without_any_sample_no_check_passes(checker: Checker) -> None:
+    (result,) = run_checks([checker], Case(History(()), FinalReads()))
+    assert result.result is Result.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("checker", ALWAYS, ids=lambda c: c.name)
+def test_what_could_not_be_read_is_unknown_not_fine(checker: Checker) -> None:
+    story = correct_story(1)
+    story.final.errors.append("GET /v1/accounts/a1: 503")
+    assert judge(checker, story).result is Result.INCONCLUSIVE
+    story.final = None  # type: ignore[assignment]
+    assert judge(checker, story).result is Result.INCONCLUSIVE
+
+
+def test_a_checker_that_raises_is_inconclusive_and_does_not_hide_the_others() -> None:
+    class Broken:
+        name = "broken"
+        safety = True
+
+        def check(self, case: Case) -> CheckResult:
+            raise ZeroDivisionError(f"oops, {len(case.history.events)} events")
+
+    results = run_checks([Broken(), Floor()], correct_story(1).case())
+    assert [(r.name, r.result) for r in results] == [("broken", Result.INCONCLUSIVE), ("floor", Result.PASSED)]
+    assert "ZeroDivisionError" in results[0].message
+
+
+# ---- negative controls, one thing wrong at a time ----------------------------------------------------------------
+
+
+@given(seeds)
+@settings(max_examples=25, deadline=None)
+def test_durability_finds_a_lost_write(seed: int) -> None:
+    story = correct_story(seed)
+    account = story.final.accounts["a0"]
+    story.final.accounts["a0"] = msgspec.structs.replace(account, entries=account.entries[:-1])
+    result = judge(Durability(), story)
+    assert result.result is Result.FAILED
+    assert result.figures["lost"] == 1
+
+
+def test_durability_finds_a_write_that_was_changed_afterwards() -> None:
+    story = correct_story(3)
+    story.final.accounts["a0"].entries[-1]["amount"] += 1
+    assert judge(Durability(), story).figures["changed"] == 1
+
+
+def test_durability_finds_a_refused_write_that_is_there() -> None:
+    story = correct_story(4)
+    story.operation("deposit", {"account_id": "a0", "amount": 5}, SECOND, 2 * SECOND, "fail", key="no", status=409)
+    _sneak_in(story, "no")
+    result = judge(Durability(), story)
+    assert result.result is Result.FAILED
+    assert result.figures["unexpected"] == 1
+
+
+def test_durability_finds_a_write_that_nobody_asked_for() -> None:
+    story = correct_story(4)
+    _sneak_in(story, "stranger")
+    assert judge(Durability(), story).figures["unexpected"] == 1
+
+
+def test_durability_counts_an_unknown_write_that_is_there_as_recovered_and_passes() -> None:
+    story = correct_story(4)
+    before = judge(Durability(), story).figures["recovered"]
+    story.operation("deposit", {"account_id": "a0", "amount": 5}, SECOND, 2 * SECOND, "info", key="maybe", status=503)
+    _sneak_in(story, "maybe")
+    result = judge(Durability(), story)
+    assert (result.result, result.figures["recovered"]) == (Result.PASSED, before + 1)
+
+
+def _sneak_in(story: Story, key: str) -> None:
+    account = story.final.accounts["a0"]
+    entry = {
+        "version": account.version + 1,
+        "amount": 5,
+        "held": 0,
+        "balance_after": account.balance + 5,
+        "held_after": 0,
+    }
+    story.final.accounts["a0"] = msgspec.structs.replace(
+        account, balance=account.balance + 5, version=account.version + 1,
+        entries=[*account.entries, {"transaction_id": "sneaked", **entry}],
+    )  # fmt: skip
+    story.final.transactions["sneaked"] = {"kind": "deposit", "key": key, "entries": [{"account_id": "a0", **entry}]}
+
+
+def test_conservation_finds_money_that_came_from_nowhere() -> None:
+    story = correct_story(5)
+    account = story.final.accounts["a1"]
+    story.final.accounts["a1"] = msgspec.structs.replace(account, balance=account.balance + 1)
+    assert "+1" in judge(Conservation(), story).message
+
+
+def test_conservation_finds_a_currency_that_does_not_sum_to_zero() -> None:
+    story = correct_story(5)
+    story.final.currency_total = -3
+    assert judge(Conservation(), story).result is Result.FAILED
+
+
+def test_conservation_finds_an_acknowledged_transaction_that_does_not_balance() -> None:
+    story = correct_story(5)
+
+    def unbalance(e: Event) -> Event:
+        entries = [{**e.value["entries"][0], "amount": e.value["entries"][0]["amount"] - 1}, *e.value["entries"][1:]]
+        return replace(e, value={**e.value, "entries": entries})
+
+    assert judge(Conservation(), story.change(is_ok("transfer"), unbalance)).result is Result.FAILED
+
+
+@given(seeds)
+@settings(max_examples=25, deadline=None)
+def test_floor_finds_one_entry_under_the_floor_among_all(seed: int) -> None:
+    story = correct_story(seed)
+    entries = story.final.accounts["a2"].entries
+    entries[seed % len(entries)]["balance_after"] = -1
+    assert judge(Floor(), story).result is Result.FAILED
+
+
+def test_floor_counts_what_is_held_as_spent() -> None:
+    story = correct_story(6)
+    entry = story.final.accounts["a2"].entries[-1]
+    entry["held_after"] = entry["balance_after"] + 1
+    assert judge(Floor(), story).result is Result.FAILED
+
+
+def test_exactly_once_finds_a_key_with_two_transactions() -> None:
+    story = correct_story(7)
+    key = next(e.key for e in story.events if e.f == "deposit" and e.type == "ok")
+    _sneak_in(story, str(key))
+    result = judge(ExactlyOnce(), story)
+    assert result.figures["twice"] == 1
+    assert judge(Durability(), story).result is Result.PASSED  # that it is there twice is this checker's finding alone
+
+
+def test_exactly_once_finds_a_replay_that_is_told_of_another_transaction() -> None:
+    story = correct_story(8)
+    story.change(is_ok("replay"), lambda e: replace(e, value={**e.value, "transaction_id": "other"}))
+    assert judge(ExactlyOnce(), story).result is Result.FAILED
+
+
+def test_exactly_once_finds_a_replay_that_was_refused() -> None:
+    story = correct_story(8)
+    story.operation("replay", {}, LOAD_OFF, LOAD_OFF + 1, "fail", key="k1", status=409, code="insufficient_funds")
+    assert "refused" in judge(ExactlyOnce(), story).message
+
+
+def test_exactly_once_cannot_tell_where_nothing_was_repeated() -> None:
+    story = correct_story(8)
+    story.events = [e for e in story.events if e.f != "replay"]
+    assert judge(ExactlyOnce(), story).result is Result.INCONCLUSIVE
+
+
+def test_agreement_fails_by_the_first_check_that_is_not_clean() -> None:
+    story = correct_story(9)
+    story.final.proof = {"ok": False, "checks": [{"name": "view", "ok": False, "message": "a1 is 2 behind"}]}
+    result = judge(Agreement(), story)
+    assert (result.result, result.message) == (Result.FAILED, "view: a1 is 2 behind")
+
+
+@given(seeds)
+@settings(max_examples=40, deadline=None)
+def test_linearizability_finds_a_stale_read(seed: int) -> None:
+    story = correct_story(seed)
+    first = story.final.accounts["a0"].entries[0]
+    stale = {"balance": first["balance_after"], "held": 0, "version": 1}
+    story.operation("read", {"account_id": "a0"}, LOAD_OFF, LOAD_OFF + 1, "ok", stale, status=200)
+    result = judge(Linearizability(), story)
+    assert result.result is Result.FAILED
+    assert "began after" in result.message
+
+
+def test_linearizability_accepts_an_old_version_seen_while_the_write_was_under_way() -> None:
+    story = correct_story(11, operations=0)
+    state = story.final.accounts["a1"].entries[0]  # what the account was before its first deposit had ended
+    seen = {"balance": state["balance_after"], "held": 0, "version": 1}
+    story.operation("read", {"account_id": "a1"}, -5, -2, "ok", seen, status=200)
+    assert judge(Linearizability(), story).result is Result.PASSED
+
+
+def test_linearizability_finds_a_write_that_comes_before_one_that_had_ended() -> None:
+    story = correct_story(12)
+    last = next(e for e in story.events if e.type == "ok" and e.key == "last")
+    (entry, *_) = last.value["entries"]
+
+    def early(e: Event) -> Event:
+        return replace(e, value={**e.value, "entries": [{**entry, "version": 2}]})
+
+    assert "began after" in judge(Linearizability(), story.change(lambda e: e is last, early)).message
+
+
+@pytest.mark.parametrize("field", ["balance_after", "amount"])
+def test_linearizability_finds_a_broken_running_sum(field: str) -> None:
+    story = correct_story(13)
+    story.final.accounts["a0"].entries[1][field] += 1
+    assert judge(Linearizability(), story).result is Result.FAILED
+
+
+def test_linearizability_finds_a_missing_version() -> None:
+    story = correct_story(14)
+    del story.final.accounts["a0"].entries[1]
+    assert "has version" in judge(Linearizability(), story).message
+
+
+def test_linearizability_finds_a_read_with_a_balance_of_another_version() -> None:
+    story = correct_story(15)
+    last = story.final.accounts["a0"].entries[-1]
+    wrong = {"balance": last["balance_after"] + 1, "held": 0, "version": last["version"]}
+    story.operation("read", {"account_id": "a0"}, LOAD_OFF, LOAD_OFF + 1, "ok", wrong, status=200)
+    assert "saw balance" in judge(Linearizability(), story).message
+
+
+def test_linearizability_finds_an_expected_version_that_was_ignored() -> None:
+    story = correct_story(16)
+    story.change(
+        lambda e: e.type == "invoke" and e.key == "last",
+        lambda e: replace(e, value={**e.value, "expected_version": 1}),
+    )
+    assert "expected version 1" in judge(Linearizability(), story).message
+
+
+def test_linearizability_finds_a_refusal_that_no_state_explains() -> None:
+    story = correct_story(17)
+    asked = {"account_id": "a0", "amount": 1}
+    balance = story.final.accounts["a0"].balance
+    assert balance >= 1
+    story.operation(
+        "withdrawal", asked, LOAD_OFF, LOAD_OFF + 1, "fail", key="no", status=409, code="insufficient_funds"
+    )
+    assert "was refused" in judge(Linearizability(), story).message

@@ -1,0 +1,307 @@
+"""The checks that judge what a fault did: each passes where the ledger bore it, and fails where it did not."""
+
+from __future__ import annotations
+
+import pytest
+
+from chronicle_chaos.checkers.availability import Availability, NoFinalFailure
+from chronicle_chaos.checkers.base import Checker, run_checks
+from chronicle_chaos.checkers.catching_up import LagGrowsAndReturns, Replication
+from chronicle_chaos.checkers.health import HealthSays
+from chronicle_chaos.checkers.latency import Latency
+from chronicle_chaos.checkers.partition import MajorityAccepts, MinorityRejects
+from chronicle_chaos.checkers.withdrawals import TenOfHundred
+from chronicle_chaos.final import FinalAccount
+from chronicle_chaos.verdict import CheckResult, Result
+from support.histories import BASELINE, HEAL, INJECT, LOAD_OFF, LOAD_ON, PROVEN, RECOVERED, SECOND, Story
+
+
+def judge(checker: Checker, story: Story) -> CheckResult:
+    (result,) = run_checks([checker], story.case())
+    return result
+
+
+def loaded(*, latency: float = 0.01, under_fault: float | None = None, every: float = 0.1) -> Story:
+    """A deposit every `every` seconds, answered after `latency` seconds, under the fault after `under_fault`."""
+    story = Story().nemesis()
+    # Known accounts exist, so that checkers which read them can.
+    story.final.accounts["a"] = FinalAccount("a", 0, 0, 0, 0, [])
+    began, number = LOAD_ON + 1, 0
+    while began < LOAD_OFF - SECOND:
+        number += 1
+        slow = under_fault is not None and PROVEN <= began < HEAL
+        ended = began + int(SECOND * ((under_fault or 0) if slow else latency))
+        story.operation("deposit", {"account_id": "a", "amount": 1}, began, ended, key=f"k{number}")
+        began += int(SECOND * every)
+    return story
+
+
+# ---- availability ------------------------------------------------------------------------------------------------
+
+AVAILABLE = Availability(share=0.95, gap=5.0, accepted=10)
+
+
+def test_a_ledger_that_went_on_answering_was_available() -> None:
+    result = judge(AVAILABLE, loaded())
+    assert (result.result, result.figures["permille"]) == (Result.PASSED, 1000)
+    assert result.figures["recoveryMilliseconds"] == (RECOVERED - HEAL) // 1_000_000
+
+
+def test_a_gap_that_is_too_long_fails_and_is_measured() -> None:
+    story = loaded()
+    gone = {e.key for e in story.events if e.f == "deposit" and PROVEN <= e.t_ns < PROVEN + 8 * SECOND}
+    story.events = [e for e in story.events if e.key not in gone]
+    result = judge(AVAILABLE, story)
+    assert result.result is Result.FAILED
+    assert 8000 <= result.figures["longestGapMilliseconds"] <= 8300
+
+
+def test_unanswered_requests_lower_the_share() -> None:
+    story = loaded()
+    for number in range(40):
+        story.operation("transfer", {}, PROVEN + number, PROVEN + SECOND, "info", key=f"x{number}", status=None)
+    assert "were answered" in judge(AVAILABLE, story).message
+
+
+def test_a_refusal_with_a_business_reason_is_an_answer() -> None:
+    story = loaded()
+    for number in range(40):
+        story.operation("transfer", {}, PROVEN + number, PROVEN + SECOND, "fail", key=f"x{number}", status=409)
+    assert judge(AVAILABLE, story).result is Result.PASSED
+
+
+def test_a_recovery_that_never_came_fails() -> None:
+    story = loaded()
+    story.events = [e for e in story.events if e.f != "recovered"]
+    assert "not reached again" in judge(AVAILABLE, story).message
+
+
+def test_accepting_nothing_under_the_fault_fails_even_where_everything_was_answered() -> None:
+    story = loaded()
+    story.change(
+        lambda e: e.f == "deposit" and e.type == "ok" and PROVEN <= e.t_ns < HEAL + SECOND,
+        lambda e: type(e)(e.i, e.t_ns, e.scenario, e.process, "fail", e.f, e.key, {}, e.target, 409, "account_frozen"),
+    )
+    assert "0 writes were accepted" in judge(Availability(share=0.5, gap=60.0, accepted=10), story).message
+
+
+@pytest.mark.parametrize("checker", [AVAILABLE, NoFinalFailure(), Latency(), LagGrowsAndReturns(), Replication(),
+                                     HealthSays(frozenset({"ok"})), MinorityRejects("b"), MajorityAccepts("a"),
+                                     TenOfHundred()], ids=lambda c: c.name)  # fmt: skip
+def test_without_samples_no_check_passes(checker: Checker) -> None:
+    assert judge(checker, Story()).result is Result.INCONCLUSIVE
+    assert judge(checker, Story().nemesis()).result is Result.INCONCLUSIVE
+
+
+def test_one_client_left_without_an_answer_is_a_final_failure() -> None:
+    story = loaded()
+    assert judge(NoFinalFailure(), story).result is Result.PASSED
+    story.operation("transfer", {}, PROVEN, PROVEN + SECOND, "info", key="left", status=None)
+    assert "left was never answered" in judge(NoFinalFailure(), story).message
+
+
+# ---- latency -----------------------------------------------------------------------------------------------------
+
+
+def test_latency_within_the_factor_passes_and_beyond_it_fails() -> None:
+    checker = Latency(factor=2.0, least=0.05, samples=20)
+    assert judge(checker, loaded(latency=0.1, under_fault=0.19)).result is Result.PASSED
+    assert judge(checker, loaded(latency=0.1, under_fault=0.21)).result is Result.FAILED
+
+
+def test_latency_below_the_noise_of_the_machine_is_not_compared() -> None:
+    assert (
+        judge(Latency(factor=2.0, least=0.25, samples=20), loaded(latency=0.005, under_fault=0.4)).result
+        is Result.PASSED
+    )
+
+
+# ---- health ------------------------------------------------------------------------------------------------------
+
+
+def sampled(under_fault: str | None, *, before: str = "ok", after: str = "ok", target: str = "lb") -> Story:
+    story = Story().nemesis()
+    for t in range(BASELINE, LOAD_OFF, SECOND):
+        status = before if t < INJECT else under_fault if PROVEN <= t < HEAL else after
+        story.health(t, status, target)
+    return story
+
+
+DEGRADED = HealthSays(frozenset({"degraded"}), within=3.0)
+
+
+def test_health_that_told_the_truth_passes() -> None:
+    assert judge(DEGRADED, sampled("degraded")).result is Result.PASSED
+
+
+@pytest.mark.parametrize(
+    "story",
+    [sampled("ok"), sampled("down"), sampled(None), sampled("degraded", before="degraded"),
+     sampled("degraded", after="degraded")],
+    ids=["says-ok-under-the-fault", "says-down", "says-nothing", "says-degraded-before", "says-degraded-at-the-end"],
+)  # fmt: skip
+def test_health_that_did_not_tell_the_truth_fails(story: Story) -> None:
+    assert judge(DEGRADED, story).result is Result.FAILED
+
+
+def test_health_may_take_its_time_to_notice_but_no_more() -> None:
+    story = sampled("degraded")
+    story.health(PROVEN + 2 * SECOND + 1, "ok")
+    assert judge(DEGRADED, story).result is Result.PASSED
+    story.health(PROVEN + 4 * SECOND + 1, "ok")
+    assert judge(DEGRADED, story).result is Result.FAILED
+
+
+def test_no_answer_can_be_the_truth_of_a_region_that_is_cut_off() -> None:
+    checker = HealthSays(frozenset({"down", "none"}), where="region-b")
+    assert judge(checker, sampled(None, target="region-b/1")).result is Result.PASSED
+    assert judge(checker, sampled("ok", target="region-b/1")).result is Result.FAILED
+
+
+# ---- lag and replication -----------------------------------------------------------------------------------------
+
+
+def lagging(under_fault: int, last: int | None) -> Story:
+    story = loaded()
+    story.health(PROVEN + SECOND, "degraded", lag_events=under_fault)
+    story.final.lag_events = last
+    return story
+
+
+def test_lag_that_grows_and_returns_to_zero_passes() -> None:
+    result = judge(LagGrowsAndReturns(), lagging(120, 0))
+    assert (result.result, result.figures["largest"]) == (Result.PASSED, 120)
+
+
+@pytest.mark.parametrize("story", [lagging(0, 0), lagging(120, 3)], ids=["never-grew", "never-returned"])
+def test_lag_that_does_not_show_or_stays_fails(story: Story) -> None:
+    assert judge(LagGrowsAndReturns(), story).result is Result.FAILED
+
+
+def test_an_outbox_that_is_not_empty_at_the_end_fails() -> None:
+    story = lagging(120, 0)
+    story.final.backlog = 4
+    assert "outbox" in judge(LagGrowsAndReturns(), story).message
+
+
+def replicated(live: int, ranges: int, live_after: int, ranges_after: int) -> Story:
+    story = Story().nemesis()
+    story.health(PROVEN + SECOND, "degraded", nodes_live=live, nodes_total=3, underreplicated=ranges)
+    story.health(HEAL + 2 * SECOND, "degraded", nodes_live=3, nodes_total=3, underreplicated=4)
+    story.health(HEAL + 4 * SECOND, "ok", nodes_live=live_after, nodes_total=3, underreplicated=ranges_after)
+    return story
+
+
+def test_replication_that_becomes_whole_in_time_passes() -> None:
+    result = judge(Replication(), replicated(2, 9, 3, 0))
+    assert (result.result, result.figures["wholeAfterMilliseconds"]) == (Result.PASSED, 4000)
+
+
+@pytest.mark.parametrize(
+    "story", [replicated(2, 9, 3, 1), replicated(2, 9, 2, 0), replicated(3, 0, 3, 0)],
+    ids=["ranges-stay-under-replicated", "node-stays-away", "nothing-was-ever-away"],
+)  # fmt: skip
+def test_replication_that_stays_broken_or_never_broke_fails(story: Story) -> None:
+    assert judge(Replication(), story).result is Result.FAILED
+
+
+def test_replication_that_comes_after_the_deadline_fails() -> None:
+    story = replicated(2, 9, 3, 0)
+    story.recovery_seconds = 3.0
+    assert judge(Replication(), story).result is Result.FAILED
+
+
+# ---- partition ---------------------------------------------------------------------------------------------------
+
+
+def probed(status: int | None = 503, took: float = 3.0, accepted: int = 0) -> Story:
+    story = loaded()
+    for number in range(8):
+        began = PROVEN + number * SECOND
+        ok = number < accepted
+        story.operation(
+            "deposit", {"account_id": "p", "amount": 1, "probe": "region-b"}, began, began + int(took * SECOND),
+            "ok" if ok else "info", key=f"p{number}", process=f"probe-{number}", target="region-b/1",
+            status=201 if ok else status,
+        )  # fmt: skip
+    return story
+
+
+MINORITY = MinorityRejects("region-b", deadline=5.0)
+
+
+def test_a_minority_that_refuses_in_time_passes() -> None:
+    assert judge(MINORITY, probed()).result is Result.PASSED
+
+
+@pytest.mark.parametrize(
+    ("story", "says"),
+    [(probed(accepted=1), "without a quorum"), (probed(status=None), "not with 503"),
+     (probed(took=5.5), "only after 5.5 s"), (probed(status=500), "not with 503")],
+    ids=["accepts", "hangs", "too-late", "crashes"],
+)  # fmt: skip
+def test_a_minority_that_accepts_hangs_or_crashes_fails(story: Story, says: str) -> None:
+    result = judge(MINORITY, story)
+    assert result.result is Result.FAILED
+    assert says in result.message
+
+
+def test_a_refused_write_may_be_there_once_after_healing_but_not_twice() -> None:
+    story = probed()
+    story.final.transactions["t1"] = {"kind": "deposit", "key": "p1", "entries": []}
+    assert judge(MINORITY, story).figures["committedAfterHealing"] == 1
+    story.final.transactions["t2"] = {"kind": "deposit", "key": "p1", "entries": []}
+    assert "2 times" in judge(MINORITY, story).message
+
+
+def test_a_majority_that_accepts_after_leases_moved_passes_and_one_that_does_not_fails() -> None:
+    checker = MajorityAccepts("region-b", settle=2.0)
+    assert judge(checker, probed(accepted=8)).result is Result.PASSED
+    assert judge(checker, probed(accepted=3)).result is Result.FAILED
+
+
+# ---- ten of a hundred --------------------------------------------------------------------------------------------
+
+
+def rounds(accepted: int, *, refusal: str = "insufficient_funds", unknown: int = 0) -> Story:
+    story = Story().nemesis()
+    for number in (1, 2):
+        entries = [{"transaction_id": f"d{number}", "version": 1, "amount": 100, "held": 0, "balance_after": 100,
+                    "held_after": 0}]  # fmt: skip
+        for one in range(100):
+            fate = "ok" if one < accepted else "info" if one >= 100 - unknown else "fail"
+            story.operation(
+                "withdrawal", {"account_id": f"r{number}", "amount": 10, "round": number}, PROVEN, PROVEN + SECOND,
+                "ok" if fate == "ok" else "info" if fate == "info" else "fail", key=f"{number}/{one}",
+                process=f"r{number}-{one}", target="region-a/1", status={"ok": 201, "info": None, "fail": 409}[fate],
+                code=refusal if fate == "fail" else None,
+            )  # fmt: skip
+            if fate == "ok":
+                after = entries[-1]["balance_after"]
+                assert isinstance(after, int)
+                entries.append({"transaction_id": f"{number}/{one}", "version": one + 2, "amount": -10, "held": 0,
+                                "balance_after": after - 10, "held_after": 0})  # fmt: skip
+        balance = entries[-1]["balance_after"]
+        assert isinstance(balance, int)
+        story.final.accounts[f"r{number}"] = FinalAccount(f"r{number}", balance, 0, 0, len(entries), entries)
+    return story
+
+
+def test_ten_of_a_hundred_passes_when_it_is_exactly_ten() -> None:
+    assert judge(TenOfHundred(), rounds(10)).result is Result.PASSED
+
+
+@pytest.mark.parametrize(
+    "story", [rounds(9), rounds(11), rounds(10, refusal="version_conflict")],
+    ids=["nine", "eleven", "refused-for-another-reason"],
+)  # fmt: skip
+def test_any_other_number_or_reason_fails(story: Story) -> None:
+    assert judge(TenOfHundred(), story).result is Result.FAILED
+
+
+def test_ten_of_a_hundred_cannot_tell_where_outcomes_are_unknown() -> None:
+    assert judge(TenOfHundred(), rounds(10, unknown=3)).result is Result.INCONCLUSIVE
+
+
+def test_eleven_accepted_fail_even_where_other_outcomes_are_unknown() -> None:
+    assert judge(TenOfHundred(), rounds(11, unknown=3)).result is Result.FAILED

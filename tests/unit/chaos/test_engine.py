@@ -1,0 +1,337 @@
+# ruff: noqa: ARG002 - the injectors here keep the signatures of the protocol
+"""The engine against a ledger in memory: every way in which a scenario can go, and that it always heals."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from chronicle_chaos.checkers.always import ALWAYS
+from chronicle_chaos.checkers.availability import Availability
+from chronicle_chaos.checkers.health import HealthSays
+from chronicle_chaos.engine import run_all
+from chronicle_chaos.errors import UnknownScenario
+from chronicle_chaos.faults import Component, Fault, NodeKill
+from chronicle_chaos.final import FinalReads, read_final, write_final
+from chronicle_chaos.history import read_histories
+from chronicle_chaos.injection import (
+    CleanupFailed,
+    Evidence,
+    Injection,
+    InjectionError,
+    Injector,
+    NotApplicable,
+    Observation,
+    PreflightError,
+    UndoLog,
+)
+from chronicle_chaos.journal import Journal, ScenarioRecord, read_journal
+from chronicle_chaos.logical import Patience
+from chronicle_chaos.options import RunOptions, new_run
+from chronicle_chaos.scenarios.catalogue import find
+from chronicle_chaos.scenarios.scenario import Deadlines, Scenario
+from chronicle_chaos.steadiness import SteadyState
+from support.memory_ledger import MemoryInjector, MemoryLedger, serving
+
+QUICK = Scenario(
+    name="api-crash",  # a name of the catalogue, so that a run can be judged again
+    title="A fault in memory",
+    claim="what must hold, holds",
+    fault=NodeKill(Component.COCKROACH),
+    window=1.2,
+    recovery=8.0,
+    checks=(*ALWAYS, Availability(share=0.9, gap=4.0, accepted=0),
+            HealthSays(frozenset({"degraded"}), within=0.0)),
+    deadlines=Deadlines(preflight=5, steady_state=4, inject=2, prove=0.8, observe_margin=1, heal=2, drain=4,
+                        final_reads=5),
+    steadiness=SteadyState(window=0.6, settle=0.3),
+    warm_up=0.2,
+)  # fmt: skip
+
+
+async def go(
+    tmp_path: Path, ledger: MemoryLedger, injector: Injector, scenario: Scenario = QUICK, rate: float = 150.0
+) -> tuple[ScenarioRecord, Journal, Path]:
+    run_dir = new_run(tmp_path / "runs")
+    async with serving(ledger) as target:
+        journal = await run_all(target, injector, [scenario], options(rate), run_dir)
+    assert read_journal(run_dir) == journal
+    return journal.scenarios[0], journal, run_dir
+
+
+def options(rate: float = 150.0) -> RunOptions:
+    return RunOptions(seed=5, rate=rate, patience=Patience(attempt=2.0, total=3.0))
+
+
+def wrong(record: ScenarioRecord) -> dict[str, str]:
+    return {c.name: c.message for c in record.checks if c.result != "Passed"}
+
+
+async def test_a_ledger_that_bears_the_fault_passes(tmp_path: Path) -> None:
+    ledger = MemoryLedger()
+    injector = MemoryInjector(ledger)
+    record, journal, run_dir = await go(tmp_path, ledger, injector)
+    assert (record.verdict, wrong(record)) == ("Passed", {})
+    assert journal.exit_status == 0
+    assert [p.name for p in record.phases] == [
+        "preflight", "steady-state", "inject", "prove", "observe", "heal", "verify", "check"
+    ]  # fmt: skip
+    assert {p.outcome for p in record.phases} == {"Succeeded"}
+    assert record.fault_confirmed
+    assert record.lost_writes == 0
+    assert record.acknowledged_writes > 50
+    assert record.longest_gap_milliseconds is not None
+    assert record.longest_gap_milliseconds > 1000
+    assert record.recovery_milliseconds is not None
+    assert record.cleanup.result == "Clean"
+    assert injector.calls == ["preflight", "inject", "during", "heal"]
+    assert (run_dir.parent / "latest").resolve() == run_dir.resolve()
+
+
+@pytest.mark.parametrize(
+    ("bug", "finds"),
+    [
+        ("idempotency", "exactly-once"),
+        ("balance-floor", "floor"),
+        ("version-check", "linearizability"),
+        ("stale-reads", "linearizability"),
+        ("forgets", "durability"),
+        ("wrong-view", "agreement"),
+        ("silent-health", "health"),
+    ],
+)
+async def test_each_bug_is_found_by_the_check_that_is_there_for_it(tmp_path: Path, bug: str, finds: str) -> None:
+    ledger = MemoryLedger(bugs=frozenset({bug}))
+    record, journal, _ = await go(tmp_path, ledger, MemoryInjector(ledger))
+    assert record.verdict == "Failed"
+    assert finds in {c.name for c in record.checks if c.result == "Failed"}
+    assert journal.exit_status == 1
+
+
+async def test_an_injector_that_does_nothing_is_inconclusive(tmp_path: Path) -> None:
+    ledger = MemoryLedger()
+    record, journal, _ = await go(tmp_path, ledger, MemoryInjector(ledger, works=False))
+    assert (record.verdict, record.reason) == ("Inconclusive", "FaultUnproven")
+    assert not record.fault_confirmed
+    assert journal.exit_status == 3
+    assert {c.name for c in record.checks} == {c.name for c in ALWAYS}  # what holds without a fault is still judged
+
+
+async def test_money_lost_is_failed_even_where_the_fault_was_not_proven(tmp_path: Path) -> None:
+    ledger = MemoryLedger(bugs=frozenset({"forgets"}))
+    record, _, _ = await go(tmp_path, ledger, MemoryInjector(ledger, works=False))
+    assert (record.verdict, record.lost_writes) != ("Inconclusive", 0)
+    assert record.verdict == "Failed"
+
+
+async def test_nothing_is_injected_where_steady_state_is_not_met(tmp_path: Path) -> None:
+    ledger = MemoryLedger()
+    injector = MemoryInjector(ledger)
+
+    @dataclass
+    class Sick(MemoryInjector):
+        async def preflight(self, fault: Fault) -> None:
+            asyncio.get_running_loop().call_later(0.3, setattr, ledger, "broken", "refuse")
+
+    sick = Sick(ledger)
+    record, journal, _ = await go(tmp_path, ledger, sick)
+    assert (record.verdict, record.reason) == ("Inconclusive", "SteadyStateNotMet")
+    assert sick.calls == injector.calls == []
+    assert record.fault_window is None
+    assert journal.exit_status == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict", "reason", "status"),
+    [
+        (NotApplicable("one node alone", next_step="install CockroachDB"), "NotApplicable", "NotApplicable", 0),
+        (PreflightError("no right to", next_step="grant it"), "Inconclusive", "PreflightFailed", 3),
+    ],
+)
+async def test_a_preflight_that_refuses_touches_nothing_and_says_what_to_do(
+    tmp_path: Path, error: InjectionError, verdict: str, reason: str, status: int
+) -> None:
+    @dataclass
+    class Refusing(MemoryInjector):
+        async def preflight(self, fault: Fault) -> None:
+            raise error
+
+    ledger = MemoryLedger()
+    injector = Refusing(ledger)
+    record, journal, _ = await go(tmp_path, ledger, injector)
+    assert (record.verdict, record.reason, journal.exit_status) == (verdict, reason, status)
+    assert error.next_step in record.message
+    assert injector.calls == []
+
+
+async def test_an_injection_that_breaks_half_way_is_healed(tmp_path: Path) -> None:
+    seen: list[Injection] = []
+
+    @dataclass
+    class HalfWay(MemoryInjector):
+        async def inject(self, fault: Fault, undo: UndoLog, rng: Random) -> Injection:
+            await super().inject(fault, undo, rng)
+            raise InjectionError("the second node would not die")
+
+        async def heal(self, injection: Injection) -> None:
+            seen.append(injection)
+            await super().heal(injection)
+
+    ledger = MemoryLedger()
+    record, _, _ = await go(tmp_path, ledger, HalfWay(ledger))
+    assert (record.verdict, record.reason) == ("Inconclusive", "InjectionFailed")
+    assert ledger.broken is None
+    assert {"broken": None} in seen[0].state["undo"]
+
+
+async def test_a_fault_that_ends_too_early_is_not_proven(tmp_path: Path) -> None:
+    @dataclass
+    class Fading(MemoryInjector):
+        async def during(self, injection: Injection, seconds: float) -> Sequence[Observation]:
+            await asyncio.sleep(seconds)
+            return [Observation("broken", "refuse", "healed by itself", shows_fault=False)]
+
+    ledger = MemoryLedger()
+    record, _, _ = await go(tmp_path, ledger, Fading(ledger))
+    assert (record.verdict, record.reason, record.fault_confirmed) == ("Inconclusive", "FaultUnproven", False)
+
+
+async def test_an_error_while_observing_heals_and_is_inconclusive(tmp_path: Path) -> None:
+    @dataclass
+    class Crashing(MemoryInjector):
+        async def during(self, injection: Injection, seconds: float) -> Sequence[Observation]:
+            raise RuntimeError("bug in the injector")
+
+    ledger = MemoryLedger()
+    injector = Crashing(ledger)
+    record, _, _ = await go(tmp_path, ledger, injector)
+    assert (record.verdict, record.reason) == ("Inconclusive", "PhaseFailed")
+    assert injector.calls[-1] == "heal"
+    assert ledger.broken is None
+
+
+async def test_a_phase_that_passes_its_deadline_heals_and_is_inconclusive(tmp_path: Path) -> None:
+    @dataclass
+    class Endless(MemoryInjector):
+        async def during(self, injection: Injection, seconds: float) -> Sequence[Observation]:
+            await asyncio.Event().wait()
+            return ()
+
+    ledger = MemoryLedger()
+    record, _, _ = await go(tmp_path, ledger, Endless(ledger))
+    assert (record.verdict, record.reason) == ("Inconclusive", "PhaseFailed")
+    assert "not done within" in record.message
+    assert ledger.broken is None
+
+
+async def test_cleanup_that_fails_is_its_own_field_with_the_command_to_run(tmp_path: Path) -> None:
+    @dataclass
+    class Stuck(MemoryInjector):
+        async def heal(self, injection: Injection) -> None:
+            await super().heal(injection)
+            raise CleanupFailed("a rule is left", next_step="iptables -F")
+
+    ledger = MemoryLedger()
+    record, _, _ = await go(tmp_path, ledger, Stuck(ledger))
+    assert record.cleanup.result == "CleanupFailed"
+    assert "iptables -F" in record.cleanup.message
+
+
+async def test_a_ledger_that_does_not_recover_in_time_fails(tmp_path: Path) -> None:
+    @dataclass
+    class Lasting(MemoryInjector):
+        async def heal(self, injection: Injection) -> None:
+            asyncio.get_running_loop().call_later(2.5, setattr, self.ledger, "broken", None)
+
+        async def healed(self, injection: Injection) -> Evidence:
+            return Evidence((Observation("x", "y", "z", shows_fault=True),))
+
+    ledger = MemoryLedger()
+    record, _, _ = await go(tmp_path, ledger, Lasting(ledger), replace(QUICK, recovery=1.0))
+    assert record.verdict == "Failed"
+    assert "steady state was not reached again within 1 s" in wrong(record)["availability"]
+    assert record.steady_time is None
+
+
+async def test_nothing_is_injected_where_the_undo_log_cannot_be_written(tmp_path: Path) -> None:
+    ledger = MemoryLedger()
+    injector = MemoryInjector(ledger)
+    run_dir = new_run(tmp_path)
+    (run_dir / "undo.jsonl").mkdir()
+    async with serving(ledger) as target:
+        journal = await run_all(target, injector, [QUICK], options(), run_dir)
+    assert (journal.scenarios[0].verdict, journal.scenarios[0].reason) == ("Aborted", "UndoLogUnwritable")
+    assert injector.calls == ["preflight"]
+
+
+@pytest.mark.parametrize("interrupted", ["steady-state", "inject", "prove", "observe", "heal", "verify"])
+async def test_an_interruption_in_any_phase_heals_and_leaves_a_journal(tmp_path: Path, interrupted: str) -> None:
+    ledger = MemoryLedger()
+
+    @dataclass
+    class Slow(MemoryInjector):
+        async def inject(self, fault: Fault, undo: UndoLog, rng: Random) -> Injection:
+            done = await super().inject(fault, undo, rng)
+            await asyncio.sleep(0.2)
+            return done
+
+        async def evidence(self, injection: Injection) -> Evidence:
+            await asyncio.sleep(0.2)
+            return await super().evidence(injection)
+
+        async def heal(self, injection: Injection) -> None:
+            await asyncio.sleep(0.2)
+            await super().heal(injection)
+
+    reached = asyncio.Event()
+
+    def progress(scenario: str, phase: str, message: str) -> None:
+        if phase == interrupted:
+            reached.set()
+
+    injector = Slow(ledger)
+    run_dir = new_run(tmp_path)
+    async with serving(ledger) as target:
+        run = asyncio.create_task(
+            run_all(target, injector, [QUICK, replace(QUICK, name="next")], options(), run_dir, progress)
+        )
+        await reached.wait()
+        await asyncio.sleep(0.05)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+    assert ledger.broken is None
+    journal = read_journal(run_dir)
+    assert [r.verdict for r in journal.scenarios] == ["Aborted", "Aborted"]
+    assert journal.scenarios[1].reason == "NotStarted"
+    assert journal.exit_status == 3
+    if "inject" in injector.calls:
+        assert injector.calls[-1] == "heal"
+        assert journal.scenarios[0].cleanup.result == "Clean"
+
+
+def test_an_unknown_scenario_is_refused_by_name() -> None:
+    with pytest.raises(UnknownScenario, match=r"'nope'.*nats-outage"):
+        find(["nope"])
+
+
+async def test_the_same_seed_draws_the_same_requests(tmp_path: Path) -> None:
+    drawn = []
+    for _ in range(2):
+        ledger = MemoryLedger()
+        _, _, run_dir = await go(tmp_path, ledger, MemoryInjector(ledger, works=False))
+        history = read_histories(run_dir / "history.jsonl")[QUICK.name]
+        load = [o for o in history.operations if o.process.startswith("client-")]
+        drawn.append([(o.f, o.asked.get("amount")) for o in sorted(load, key=lambda o: o.intended_ns)][:60])
+    assert drawn[0] == drawn[1]
+
+
+async def test_a_run_without_final_reads_is_not_passed(tmp_path: Path) -> None:
+    write_final(tmp_path, "x", FinalReads(errors=["GET /v1/accounts/a: 503"]))
+    assert read_final(tmp_path, "x") == FinalReads(errors=["GET /v1/accounts/a: 503"])
+    assert read_final(tmp_path, "y") is None
