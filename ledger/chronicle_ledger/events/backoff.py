@@ -1,0 +1,45 @@
+"""Waiting before the next try: exponential, with full jitter (Brooker, "Exponential Backoff And Jitter", AWS 2015)."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Seconds to wait after one failure after another: between 0 and `first`·2ⁿ, `most` at the highest."""
+
+    first: float = 0.05
+    most: float = 2.0
+    source: random.Random = field(default_factory=random.Random)
+    failures: int = 0
+
+    def after_failure(self) -> float:
+        """Count a failure and return the seconds to wait."""
+        ceiling = min(self.most, self.first * 2**self.failures)
+        self.failures = min(self.failures + 1, 30)
+        return self.source.uniform(self.first / 2, ceiling) if ceiling > self.first / 2 else ceiling
+
+    def after_success(self) -> None:
+        """Begin anew."""
+        self.failures = 0
+
+
+@dataclass(slots=True)
+class Pace:
+    """How long to idle between looks that find nothing: short right after work, longer the longer nothing comes."""
+
+    shortest: float = 0.005
+    longest: float = 0.1
+    seconds: float = 0.005
+
+    def found(self) -> None:
+        """Something was there: look again soon."""
+        self.seconds = self.shortest
+
+    def empty(self) -> float:
+        """Nothing was there: return how many seconds to idle."""
+        now = self.seconds
+        self.seconds = min(self.longest, self.seconds * 1.5)
+        return now

@@ -1,0 +1,160 @@
+"""The connection to NATS: made in the background, made again for ever, and never waited for at start."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+
+from chronicle_ledger import logs
+from chronicle_ledger.domain.errors import DatabaseUnavailable
+from chronicle_ledger.settings import Settings
+from chronicle_ledger.store.failures import DATABASE_ERRORS
+
+log = logs.get(__name__)
+
+RECONNECT_SECONDS = 0.2
+"""Pause between two attempts at one server: short, since an outage ends at a moment that nobody announces."""
+
+PING_SECONDS = 3
+"""After two of these without an answer a server counts as gone (a partition sends no reset)."""
+
+
+class BusUnavailable(Exception):
+    """NATS cannot be reached now. Nothing is lost: events wait in the outbox."""
+
+
+TROUBLE = (DatabaseUnavailable, *DATABASE_ERRORS, NatsError, BusUnavailable, TimeoutError)
+"""What a server that is down, slow or not set up yet makes a round of work raise. The round is tried again: a missing
+table too, since `chronicle migrate` may be about to make it."""
+
+
+class Bus:
+    """One client of the NATS cluster. `options` are nats-py's (servers, TLS, credentials)."""
+
+    def __init__(self, options: Mapping[str, Any], name: str) -> None:
+        self._options = dict(options)
+        self._name = name
+        self._client: Client | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._up = asyncio.Event()
+        self._down = asyncio.Event()
+        self._down.set()
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._keep_connected(), name="nats: connect")
+
+    async def _keep_connected(self) -> None:
+        while True:
+            closed = asyncio.Event()
+            client = Client()
+            try:
+                # With max_reconnect_attempts=-1 this call itself tries every server, for ever.
+                await client.connect(
+                    **self._options,
+                    name=self._name,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # a float is slept as one
+                    connect_timeout=2,
+                    ping_interval=PING_SECONDS,
+                    max_outstanding_pings=2,
+                    error_cb=self._on_error,
+                    disconnected_cb=self._on_disconnected,
+                    reconnected_cb=self._on_connected,
+                    closed_cb=_setter(closed),
+                )
+            except asyncio.CancelledError:
+                with contextlib.suppress(Exception):
+                    await client.close()
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever stopped one attempt, the next one may pass
+                log.warning("NATS refused the connection", error=str(error) or type(error).__name__)
+                await asyncio.sleep(1.0)
+                continue
+            self._client = client
+            await self._on_connected()
+            await closed.wait()  # nats-py gives up on some errors of protocol; then begin anew
+
+    async def _on_connected(self) -> None:
+        self._down.clear()
+        self._up.set()
+        log.info("connected to NATS", name=self._name)
+
+    async def _on_disconnected(self) -> None:
+        self._up.clear()
+        self._down.set()
+        log.warning("connection to NATS lost", name=self._name)
+
+    async def _on_error(self, error: Exception) -> None:
+        log.debug("NATS", error=str(error) or type(error).__name__)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a server is connected now."""
+        return self._up.is_set() and self._client is not None and self._client.is_connected
+
+    async def wait_connected(self, seconds: float) -> bool:
+        """Wait until connected, `seconds` at most."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._up.wait(), seconds)
+        return self.connected
+
+    async def disconnection(self) -> None:
+        """Wait until the connection is lost."""
+        await self._down.wait()
+
+    @property
+    def client(self) -> Client:
+        """The connected client. Raises BusUnavailable."""
+        if self._client is None or not self.connected:
+            raise BusUnavailable("NATS cannot be reached; is CHRONICLE_NATS_URLS right, and are its servers up?")
+        return self._client
+
+    def jetstream(self, timeout: float = 5.0) -> JetStreamContext:
+        """JetStream on the connected client; `timeout` seconds bound a call of its API. Raises BusUnavailable."""
+        return self.client.jetstream(timeout=timeout)
+
+    async def close(self) -> None:
+        """Close for good."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        if self._client is not None:
+            # close() flushes first; on a dead connection that would wait for the time-out of a server that is gone.
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(self._client.close(), 2.0)
+
+
+def _setter(event: asyncio.Event) -> Any:
+    async def closed() -> None:
+        event.set()
+
+    return closed
+
+
+def options(settings: Settings) -> dict[str, Any]:
+    """nats-py's options for these settings."""
+    chosen: dict[str, Any] = {"servers": list(settings.nats_urls)}
+    if settings.nats_ca_file is not None:
+        context = ssl.create_default_context(cafile=str(settings.nats_ca_file))
+        if settings.nats_cert_file is not None:
+            context.load_cert_chain(settings.nats_cert_file, settings.nats_key_file)
+        chosen["tls"] = context
+    if settings.nats_user is not None:
+        chosen["user"] = settings.nats_user
+        if settings.nats_password_file is not None:
+            chosen["password"] = settings.nats_password_file.read_text().strip()
+    return chosen
+
+
+def of(settings: Settings, role: str) -> Bus:
+    """The bus that `settings` name, for one role of one instance."""
+    return Bus(options(settings), f"chronicle-{role}-{settings.instance}")

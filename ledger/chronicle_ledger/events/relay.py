@@ -1,0 +1,233 @@
+"""The outbox relay: from the database to JetStream, at least once, and forgotten only when acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from uuid import uuid4
+
+from chronicle_ledger import logs, metrics, sabotage
+from chronicle_ledger.domain.payload import SHARDS
+from chronicle_ledger.events import bus as buses
+from chronicle_ledger.events import stream
+from chronicle_ledger.events.backoff import Backoff, Pace
+from chronicle_ledger.events.bus import TROUBLE, Bus
+from chronicle_ledger.events.publisher import JetStreamPublisher, Publisher
+from chronicle_ledger.events.shares import LEASE_SECONDS, Shares
+from chronicle_ledger.sabotage import Sabotage
+from chronicle_ledger.settings import Settings
+from chronicle_ledger.store import outbox
+from chronicle_ledger.store.outbox import Pending
+from chronicle_ledger.store.pool import Database, open_pool
+
+log = logs.get(__name__)
+
+BATCH = 4000
+"""Rows read at once. They are published oldest first, so that the projector meets few gaps even after an outage."""
+
+WINDOW = 1000
+"""Messages in flight before their rows are deleted."""
+
+MEASURE_SECONDS = 1.0
+
+
+class Relay:
+    """One process of the relay. Several may run; the leases of the shards keep them out of each other's way."""
+
+    name = "relay"
+
+    def __init__(
+        self,
+        open_database: Callable[[], Awaitable[Database]],
+        bus: Bus,
+        publisher: Publisher,
+        *,
+        worker: str,
+        replicas: int,
+        lease_seconds: float = LEASE_SECONDS,
+        broken: Sabotage | None = None,
+    ) -> None:
+        self._open_database = open_database
+        self._database: Database | None = None
+        self._bus = bus
+        self._publisher = publisher
+        self._replicas = replicas
+        self._broken = broken
+        self._worker = worker
+        self._lease_seconds = lease_seconds
+        self._shares: Shares | None = None
+        self._backoff = Backoff()
+        self._pace = Pace()
+        self._ending = asyncio.Event()
+        self._prepared = False
+        self._complaint: str | None = None
+        self.published = 0
+
+    async def start(self) -> None:
+        """Begin to connect to both servers; neither need be there."""
+        self._database = await self._open_database()
+        shards = [f"{shard:02}" for shard in range(SHARDS)]
+        self._shares = Shares(self._database, "relay", self._worker, shards, seconds=self._lease_seconds)
+        self._bus.start()
+
+    @property
+    def database(self) -> Database:
+        """The database, once started."""
+        if self._database is None:
+            raise RuntimeError("start() comes first")
+        return self._database
+
+    @property
+    def shares(self) -> Shares:
+        """The leases of the shards, once started."""
+        if self._shares is None:
+            raise RuntimeError("start() comes first")
+        return self._shares
+
+    async def run(self) -> None:
+        """Move events until drained."""
+        helpers = [asyncio.create_task(self.shares.run()), asyncio.create_task(self._measure())]
+        try:
+            while not self._ending.is_set():
+                pause = await self._step()
+                if pause > 0:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._ending.wait(), pause)
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            await self.shares.give_up()
+
+    async def _step(self) -> float:
+        """One look at the outbox; returns how many seconds to wait before the next."""
+        shards = [int(item) for item in self.shares.held]
+        metrics.RELAY_SHARDS.set(len(shards))
+        if not shards:
+            return 0.05
+        if not await self._bus.wait_connected(0.5):
+            return 0.0
+        try:
+            if not self._prepared:
+                await self._prepare()
+            found, complete = await self.move(shards)
+        except TROUBLE as error:
+            metrics.RELAY_FAILURES.inc()
+            log.warning("relay failed; trying again", error=str(error).strip() or type(error).__name__)
+            return self._backoff.after_failure()
+        if not complete:
+            return self._backoff.after_failure()
+        self._backoff.after_success()
+        if not found:
+            return self._pace.empty()
+        self._pace.found()
+        return 0.0
+
+    async def _prepare(self) -> None:
+        js = self._bus.jetstream()
+        try:
+            await stream.ensure_all(js, self._replicas)
+        except stream.StreamWouldShrink as error:
+            # Events still go into the stream as it is; refusing to change it must not hold them up.
+            log.error("the stream is not as declared", error=str(error))  # noqa: TRY400 - the message says all
+            self._complaint = str(error)
+        else:
+            self._complaint = None
+        self._prepared = True
+
+    async def move(self, shards: Sequence[int]) -> tuple[int, bool]:
+        """Publish what waits in `shards` and delete what is acknowledged; return how many rows were found, and
+        whether all of them were acknowledged."""
+        async with self.database.connection() as conn:
+            rows = await outbox.read(conn, shards, BATCH)
+        for begin in range(0, len(rows), WINDOW):
+            if not await self._move_window(rows[begin : begin + WINDOW]):
+                return len(rows), False
+        return len(rows), True
+
+    async def _move_window(self, rows: Sequence[Pending]) -> bool:
+        if self._broken is Sabotage.RELAY_EARLY_DELETE:
+            await self._delete(rows)
+        result = await self._publisher.publish(rows)
+        metrics.RELAY_PUBLISHED.inc(len(result.acknowledged))
+        metrics.RELAY_DUPLICATES.inc(result.duplicates)
+        self.published += len(result.acknowledged)
+        if self._broken is not Sabotage.RELAY_EARLY_DELETE:
+            await self._delete(result.acknowledged)
+        if result.failed:
+            metrics.RELAY_FAILURES.inc()
+            # The stream may have been deleted behind our back: look, and make it again.
+            self._prepared = self._prepared and not result.no_stream
+            log.warning("not all events acknowledged", failed=result.failed, of=len(rows), reason=result.reason)
+        return not result.failed
+
+    async def _delete(self, rows: Sequence[Pending]) -> None:
+        if rows:
+            async with self.database.connection() as conn:
+                await outbox.delete(conn, rows)
+
+    async def _measure(self) -> None:
+        shortened = False
+        while True:
+            try:
+                async with self.database.connection() as conn:
+                    if not shortened:
+                        await outbox.shorten_tombstones(conn)
+                        shortened = True
+                    backlog = await outbox.backlog(conn)
+                metrics.OUTBOX_BACKLOG.set(backlog.events)
+                metrics.OUTBOX_OLDEST.set(backlog.oldest_seconds)
+            except TROUBLE as error:
+                log.debug("backlog not measured", error=str(error).strip())
+            await asyncio.sleep(MEASURE_SECONDS)
+
+    async def ready(self) -> str | None:
+        """Ready once connected to NATS, with the stream as declared."""
+        if not self._bus.connected:
+            return "NATS cannot be reached; events wait in the outbox"
+        return self._complaint
+
+    async def drain(self, seconds: float) -> None:
+        """Finish the window in hand; what is left stays in the outbox for another relay."""
+        del seconds
+        self._ending.set()
+
+    async def stop(self) -> None:
+        """Close both connections."""
+        await self._bus.close()
+        if self._database is not None:
+            await self._database.close()
+
+
+def worker_name(settings: Settings) -> str:
+    """A name for this process that no other ever had: a restarted one must not take over its own old leases unseen."""
+    return f"{settings.instance}-{time.time_ns():x}-{uuid4().hex[:6]}"
+
+
+def build(settings: Settings) -> Relay:
+    """The relay that `settings` describe."""
+    bus = buses.of(settings, "relay")
+    return Relay(
+        database_of(settings, "relay"),
+        bus,
+        JetStreamPublisher(bus),
+        worker=worker_name(settings),
+        replicas=settings.nats_replicas,
+        broken=sabotage.active(),
+    )
+
+
+def database_of(settings: Settings, role: str) -> Callable[[], Awaitable[Database]]:
+    """Opens the database of `settings`; a relay or projector needs few connections."""
+
+    async def opened() -> Database:
+        return await open_pool(
+            settings.database_url,
+            size=min(3, settings.database_pool_size),
+            statement_timeout=settings.statement_timeout,
+            name=f"chronicle-{role}",
+        )
+
+    return opened

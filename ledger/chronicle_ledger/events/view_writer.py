@@ -1,0 +1,151 @@
+"""Bringing entries into the read model: one database transaction for view and position."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+from uuid import UUID
+
+from chronicle_ledger import logs
+from chronicle_ledger.domain.errors import DatabaseUnavailable
+from chronicle_ledger.events.backoff import Backoff
+from chronicle_ledger.events.projection import Contradiction, missing, project, project_blindly
+from chronicle_ledger.sabotage import Sabotage
+from chronicle_ledger.store import view_writes
+from chronicle_ledger.store.pool import Connection, Database
+from chronicle_ledger.store.view_rows import Progress, Projection, ViewEntry, ViewState
+
+log = logs.get(__name__)
+
+T = TypeVar("T")
+
+GAP_ENTRIES = 5000
+"""A longer gap (a view that starts empty) is filled in pages of this size, so that memory stays bounded."""
+
+ATTEMPTS = 5
+
+
+@dataclass(slots=True)
+class Applied:
+    """What became of a batch: entries applied, skipped, read from the ledger; and messages that contradict it."""
+
+    applied: int = 0
+    skipped: int = 0
+    gaps: int = 0
+    dead: dict[int, str] = field(default_factory=dict)
+
+
+class _LongGap(Exception):
+    def __init__(self, account: UUID, version: int) -> None:
+        super().__init__()
+        self.account, self.version = account, version
+
+
+async def in_transaction(database: Database, work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Run `work` in one transaction, again when the database asks for it (serialization, lost connection).
+
+    Everything written here is written by key and version, so running it twice does what running it once does.
+    Raises DatabaseUnavailable after `ATTEMPTS`.
+    """
+    backoff = Backoff(first=0.02, most=0.5)
+    for attempt in range(ATTEMPTS):
+        try:
+            async with database.connection() as conn, conn.transaction():
+                return await work(conn)
+        except DatabaseUnavailable:
+            if attempt == ATTEMPTS - 1:
+                raise
+            await asyncio.sleep(backoff.after_failure())
+    raise AssertionError("the loop returns or raises")
+
+
+class ViewWriter:
+    """Applies batches by the version rule."""
+
+    def __init__(self, database: Database, broken: Sabotage | None = None) -> None:
+        self._database = database
+        self._blind = broken is Sabotage.PROJECTOR_RULE
+
+    async def apply(self, entries: Sequence[ViewEntry], progress: Progress) -> Applied:
+        """Bring a batch into the view and move the position with it. Raises DatabaseUnavailable."""
+        while True:
+            try:
+                return await in_transaction(self._database, lambda conn: self._apply(conn, entries, progress))
+            except _LongGap as gap:
+                await self.fill(gap.account, gap.version)
+
+    async def _apply(self, conn: Connection, entries: Sequence[ViewEntry], progress: Progress) -> Applied:
+        generation = await view_writes.lock_generation(conn)
+        states = await view_writes.states(conn, generation, sorted({e.account_id for e in entries}))
+        outcome = Applied()
+        if self._blind:
+            projection = project_blindly(states, entries)
+        else:
+            projection = await self._by_version(conn, states, list(entries), outcome)
+        await view_writes.write(conn, generation, projection)
+        outcome.applied, outcome.skipped = projection.entries, projection.skipped
+        await view_writes.advance(
+            conn,
+            replace(
+                progress, applied=outcome.applied, skipped=outcome.skipped, gaps=outcome.gaps,
+                dead=progress.dead + len(outcome.dead),
+            ),
+        )  # fmt: skip
+        return outcome
+
+    async def _by_version(
+        self, conn: Connection, states: dict[UUID, ViewState], entries: list[ViewEntry], outcome: Applied
+    ) -> Projection:
+        filled = await self._missing(conn, states, entries)
+        outcome.gaps = len(filled)
+        entries = [*entries, *filled]
+        trusted: set[tuple[UUID, int]] = set()
+        while isinstance(result := project(states, entries, frozenset(trusted)), Contradiction):
+            # Either the message is wrong or the view before it is. The ledger decides.
+            accused = result.entry
+            truth = await view_writes.ledger_entries(conn, [(accused.account_id, accused.version)])
+            if truth and truth[0].same_money(accused):
+                log.warning("the read model had been changed; the ledger's word replaces it", reason=result.reason)
+                trusted.add((accused.account_id, accused.version))
+            else:
+                # A message that contradicts the ledger is not believed in any of its entries; they are read from the
+                # ledger when the next message on their accounts shows the gap.
+                if accused.source is None:
+                    raise RuntimeError(f"the ledger changed while it was read: {result.reason}")
+                outcome.dead[accused.source] = result.reason
+                entries = [entry for entry in entries if entry.source != accused.source]
+        return result
+
+    async def _missing(
+        self, conn: Connection, states: dict[UUID, ViewState], entries: Sequence[ViewEntry]
+    ) -> list[ViewEntry]:
+        wanted: list[tuple[UUID, int]] = []
+        for account, first, last in missing(states, entries):
+            if last - first >= GAP_ENTRIES or len(wanted) >= 2 * GAP_ENTRIES:
+                if await view_writes.ledger_entries(conn, [(account, last)]):
+                    raise _LongGap(account, last)
+                continue  # the ledger has nothing there: the message speaks of a history that does not exist
+            wanted.extend((account, version) for version in range(first, last + 1))
+        return await view_writes.ledger_entries(conn, wanted) if wanted else []
+
+    async def fill(self, account: UUID, version: int) -> int:
+        """Bring the ledger's entries of `account` up to `version` into the view, a page a transaction; how many."""
+        total = 0
+        while added := await in_transaction(self._database, lambda conn: self._fill_page(conn, account, version)):
+            total += added
+        return total
+
+    async def _fill_page(self, conn: Connection, account: UUID, version: int) -> int:
+        generation = await view_writes.lock_generation(conn)
+        states = await view_writes.states(conn, generation, [account])
+        at = states.get(account, ViewState()).version
+        page = await view_writes.ledger_page(conn, account, at, min(GAP_ENTRIES, max(1, version - at)))
+        page = [entry for entry in page if entry.account_id == account and entry.version <= version]
+        trusted = frozenset((entry.account_id, entry.version) for entry in page)
+        projection = project(states, page, trusted)
+        if isinstance(projection, Contradiction):
+            raise TypeError("trusted entries do not contradict")
+        await view_writes.write(conn, generation, projection)
+        return projection.entries

@@ -1,0 +1,73 @@
+"""Leases: which process does which piece of work. All times are the database's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chronicle_ledger.store.pool import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many processes of the role are alive (this one included)."""
+
+    members: int
+
+
+async def beat(conn: Connection, role: str, worker: str, seconds: float) -> Share:
+    """Say that `worker` lives for `seconds` more; return who lives. Dead workers' rows are removed on the way."""
+    await conn.execute(
+        "INSERT INTO worker (role, id, expires_at) VALUES (%s, %s, now() + %s * interval '1 second')"
+        " ON CONFLICT (role, id) DO UPDATE SET expires_at = excluded.expires_at",
+        (role, worker, seconds),
+    )
+    # A minute past its end a row says nothing any more; a name that comes back writes a new one.
+    await conn.execute("DELETE FROM worker WHERE role = %s AND expires_at < now() - interval '1 minute'", (role,))
+    cursor = await conn.execute("SELECT count(*) FROM worker WHERE role = %s AND expires_at >= now()", (role,))
+    row = await cursor.fetchone()
+    return Share(members=max(1, int(row[0])) if row else 1)
+
+
+async def leave(conn: Connection, role: str, worker: str) -> None:
+    """Give up the membership and every lease at once, so that others need not wait for the time to run out."""
+    await conn.execute("DELETE FROM worker WHERE role = %s AND id = %s", (role, worker))
+    await conn.execute(
+        "UPDATE lease SET expires_at = now() - interval '1 second' WHERE holder = %s AND name LIKE %s",
+        (worker, f"{role}/%"),
+    )
+
+
+async def available(conn: Connection, names: Sequence[str], holder: str) -> list[str]:
+    """Those of `names` that nobody else holds now."""
+    cursor = await conn.execute(
+        "SELECT name FROM lease WHERE name = ANY(%s) AND holder <> %s AND expires_at >= now()", (list(names), holder)
+    )
+    taken = {row[0] for row in await cursor.fetchall()}
+    return [name for name in names if name not in taken]
+
+
+async def claim(conn: Connection, names: Sequence[str], holder: str, seconds: float) -> set[str]:
+    """Take or extend the leases `names` for `seconds`; return those that `holder` now has.
+
+    One statement, so two claimants of an expired lease meet on its row and one of them gets it.
+    """
+    if not names:
+        return set()
+    cursor = await conn.execute(
+        "INSERT INTO lease (name, holder, expires_at)"
+        " SELECT n, %s, now() + %s * interval '1 second' FROM (SELECT unnest(%s::text[]) AS n) AS wanted"
+        " ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at"
+        " WHERE lease.holder = excluded.holder OR lease.expires_at < now() RETURNING name",
+        (holder, seconds, sorted(names)),
+    )
+    return {row[0] for row in await cursor.fetchall()}
+
+
+async def release(conn: Connection, names: Sequence[str], holder: str) -> None:
+    """Give leases back before their time."""
+    if names:
+        await conn.execute(
+            "UPDATE lease SET expires_at = now() - interval '1 second' WHERE holder = %s AND name = ANY(%s)",
+            (holder, list(names)),
+        )
