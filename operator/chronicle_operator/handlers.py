@@ -62,6 +62,11 @@ def register(registry: kopf.OperatorRegistry, watch: Watch, children: tuple[Kind
     async def on_ledger(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - Kopf's name
         watch.ledger(type, body)
 
+    @kopf.on.login(registry=registry, id="login")
+    async def on_login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        # Asked again whenever the API server says 401: the kubelet renews the token in its file about every hour.
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
     async def on_child(body: kopf.Body, **_: Any) -> None:
         watch.child(body)
 

@@ -1,0 +1,87 @@
+"""Rules of the CRD in CEL, each with the sentence that `kubectl apply` shows when it refuses.
+
+Sizes of lists are bounded in the schema (`maxItems`), without which the API server would refuse these rules for their
+estimated cost. Transition rules (`oldSelf`) stand on fields that always exist, since an optional one would skip them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+KEY = "x-kubernetes-validations"
+
+ScenarioName = Literal[
+    "cockroach-node-failure", "nats-outage", "concurrent-withdrawals", "network-partition", "api-crash"
+]
+SCENARIOS: tuple[ScenarioName, ...] = get_args(ScenarioName)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: CEL that must be true, and what to say where it is not."""
+
+    rule: str
+    message: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return it as the CRD spells it."""
+        return {"rule": self.rule, "message": self.message}
+
+
+def _sum(field: str) -> str:
+    return f"self.regions.map(r, r.{field}).sum()"
+
+
+STORAGE_FIXED = Rule("self == oldSelf", "storage cannot be changed after creation: a StatefulSet's claims are fixed")
+TLS_MODE_FIXED = Rule(
+    "self.mode == oldSelf.mode",
+    "tls.mode cannot be changed after creation: half of the nodes would not understand the other half",
+)
+AUTOSCALING_BOUNDS = Rule("self.minReplicas <= self.maxReplicas", "autoscaling.minReplicas must not exceed maxReplicas")
+SCHEDULE_NEEDED = Rule(
+    "self.trigger != 'Scheduled' || has(self.schedule)",
+    "resilience.trigger Scheduled needs resilience.schedule, for example '0 3 * * 0'",
+)
+SCHEDULE_UNUSED = Rule(
+    "!has(self.schedule) || self.trigger == 'Scheduled'",
+    "resilience.schedule has no effect unless resilience.trigger is Scheduled",
+)
+
+OF_SPEC: tuple[Rule, ...] = (
+    Rule(
+        f"!has(self.regions) || {_sum('cockroachReplicas')} >= 3",
+        "the regions' cockroachReplicas must add up to at least 3: with fewer nodes one failure stops all writes",
+    ),
+    Rule(
+        f"!has(self.regions) || !has(self.cockroachdb.replicas) || self.cockroachdb.replicas == {_sum('cockroachReplicas')}",
+        "with regions, cockroachdb.replicas must be the sum of their cockroachReplicas, or be left out",
+    ),
+    Rule(
+        f"!has(self.regions) || ({_sum('natsReplicas')} >= 3 && {_sum('natsReplicas')} % 2 == 1)",
+        "the regions' natsReplicas must add up to an odd number of at least 3: JetStream decides by majority",
+    ),
+    Rule(
+        f"!has(self.regions) || !has(self.nats.replicas) || self.nats.replicas == {_sum('natsReplicas')}",
+        "with regions, nats.replicas must be the sum of their natsReplicas, or be left out",
+    ),
+    Rule(
+        "!has(self.nats.replicas) || self.nats.replicas % 2 == 1",
+        "nats.replicas must be odd: JetStream decides by majority",
+    ),
+    Rule(
+        "has(self.regions) == has(oldSelf.regions)",
+        "regions cannot be introduced or given up after creation: nodes and their data would have to move",
+    ),
+    Rule(
+        "!has(self.regions) || !has(oldSelf.regions) || "
+        "(self.regions.all(r, oldSelf.regions.exists(o, o.name == r.name))"
+        " && oldSelf.regions.all(o, self.regions.exists(r, r.name == o.name)))",
+        "regions cannot be added, removed or renamed after creation; their replica counts can change",
+    ),
+    Rule(
+        "!has(self.regions) || !self.resilience.scenarios.exists(s, s.name == 'network-partition')"
+        " || self.regions.size() >= 2",
+        "the scenario network-partition needs two regions: add one, or choose resilience.scenarios without it",
+    ),
+)
