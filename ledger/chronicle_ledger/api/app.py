@@ -1,0 +1,82 @@
+"""The application: operations as routes, problems for what no route answers, and the edge around it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+from chronicle_ledger import __version__
+from chronicle_ledger.api import accounts, batch, history, holds, probes, transactions, transfers
+from chronicle_ledger.api.edge import Edge
+from chronicle_ledger.api.operation import Operation, OperationRoute, routes
+from chronicle_ledger.api.problems import Problem
+from chronicle_ledger.api.service import Service
+
+MODULES: Final = (transfers, batch, transactions, accounts, holds, history, probes)
+"""The modules with operations; the busiest first, since routes are tried in this order."""
+
+TITLE: Final = "ChronicleLedger"
+DESCRIPTION: Final = (
+    "A double-entry ledger. Amounts are integers of minor units. Every POST carries an Idempotency-Key, by which a"
+    " retry is always safe: the same request is posted once. Refusals are problem documents (RFC 9457) with a stable"
+    " `code`."
+)
+
+
+def operations() -> tuple[Operation, ...]:
+    """All operations, in the order in which they are tried."""
+    return tuple(operation for module in MODULES for operation in module.OPERATIONS)
+
+
+def framework() -> FastAPI:
+    """FastAPI with every operation; without a service behind it, it can still be asked for its documentation."""
+    app = FastAPI(
+        title=TITLE,
+        description=DESCRIPTION,
+        version=__version__,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={HTTPException: _unrouted},
+    )
+    app.router.routes[:0] = routes(operations())
+    return app
+
+
+def build(service: Service) -> Edge:
+    """The whole ASGI application."""
+    from chronicle_ledger.api import openapi
+
+    app = framework()
+    app.openapi = openapi.document  # type: ignore[method-assign]
+    return Edge(app, service)
+
+
+async def _unrouted(request: Request, error: Exception) -> Response:
+    """A problem for what the router itself refuses: no such path, or no such method on it."""
+    if not isinstance(error, HTTPException):
+        raise TypeError from error
+    headers = {}
+    if error.status_code == 405:
+        allowed = ", ".join(sorted(_allowed(request)))
+        headers["allow"] = allowed
+        problem = Problem("method_not_allowed", f"{request.method} is not allowed here; allowed: {allowed}.")
+    elif error.status_code == 404:
+        problem = Problem("not_found", f"Nothing is served at {request.url.path[:200]}; see /docs.")
+    else:
+        problem = Problem("malformed_request", str(error.detail))
+    body, problem_headers = problem.encode(request.scope.get("chronicle.request_id", ""))
+    return Response(body, problem.status, {**problem_headers, **headers})
+
+
+def _allowed(request: Request) -> set[str]:
+    app: FastAPI = request.app
+    return {
+        route.operation.method
+        for route in app.router.routes
+        if isinstance(route, OperationRoute) and route.matches(request.scope)[0] is not Match.NONE
+    }

@@ -1,0 +1,112 @@
+"""How the service is: one look at each component, bounded in time and shared by all who ask within a second.
+
+`down` where a vital component (the database) is down, `degraded` where anything is less than ok, else `ok`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from chronicle_ledger import logs
+
+log = logs.get(__name__)
+
+Status = Literal["ok", "degraded", "down"]
+
+TIMEOUT = 1.5
+"""Seconds after which a component that has not answered counts as down."""
+
+FRESH = 1.0
+"""Seconds that a finding is good for: probes of load balancers must not become load."""
+
+
+class Component(Protocol):
+    """Something that the service depends on."""
+
+    name: str
+    vital: bool
+
+    async def probe(self) -> Mapping[str, Any]:
+        """Its `status` (ok, degraded, down) and figures. Whatever it raises means down."""
+
+
+class _Watched:
+    """A component's last finding, and the look that is under way."""
+
+    def __init__(self, component: Component, clock: Callable[[], float]) -> None:
+        self.component = component
+        self._clock = clock
+        self._finding: Mapping[str, Any] = {"status": "down", "error": "not looked at yet"}
+        self._found_at = float("-inf")
+        self._look: asyncio.Task[None] | None = None
+
+    async def finding(self) -> Mapping[str, Any]:
+        if self._clock() - self._found_at < FRESH:
+            return self._finding
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._probe(), name=f"health: {self.component.name}")
+        # Not cancelled when it takes too long: a driver's answer to cancellation may take longer than the probe.
+        done, _ = await asyncio.wait({self._look}, timeout=TIMEOUT)
+        if not done:
+            self._record({"status": "down", "error": f"no answer within {TIMEOUT:g} s"})
+        return self._finding
+
+    async def _probe(self) -> None:
+        try:
+            self._record(await self.component.probe())
+        except Exception as error:  # noqa: BLE001  # whatever it is, the component is of no use
+            self._record({"status": "down", "error": str(error).strip() or type(error).__name__})
+
+    def _record(self, finding: Mapping[str, Any]) -> None:
+        if finding.get("status") != self._finding.get("status"):
+            log.info("component changed", component=self.component.name, **finding)
+        self._finding, self._found_at = finding, self._clock()
+
+    def cancel(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+
+
+class Health:
+    """The components of a process. `about` (instance, region, version) is answered with each report."""
+
+    def __init__(
+        self, components: Sequence[Component], about: Mapping[str, Any], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._watched = [_Watched(component, clock) for component in components]
+        self._about = dict(about)
+
+    async def report(self) -> dict[str, Any]:
+        """The document of /health; takes `TIMEOUT` seconds at most."""
+        found = await asyncio.gather(*(watched.finding() for watched in self._watched))
+        components = {
+            watched.component.name: dict(finding) for watched, finding in zip(self._watched, found, strict=True)
+        }
+        return {"status": self._overall(components), "components": components, **self._about}
+
+    def _overall(self, components: Mapping[str, Mapping[str, Any]]) -> Status:
+        overall: Status = "ok"
+        for watched in self._watched:
+            status = components[watched.component.name].get("status", "down")
+            if status == "down" and watched.component.vital:
+                return "down"
+            if status != "ok":
+                overall = "degraded"
+        return overall
+
+    async def vital_reason(self) -> str | None:
+        """Why no work can be done (a vital component is down); None where it can."""
+        for watched in self._watched:
+            if watched.component.vital:
+                finding = await watched.finding()
+                if finding.get("status") == "down":
+                    return f"{watched.component.name}: {finding.get('error', 'down')}"
+        return None
+
+    def close(self) -> None:
+        """Give up looks that are still under way."""
+        for watched in self._watched:
+            watched.cancel()

@@ -1,0 +1,155 @@
+"""Path and query parameters, read strictly: an unknown or repeated one is refused, never ignored.
+
+A misspelt `dry_run` that were ignored would post real money.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from chronicle_ledger.api.call import Call
+from chronicle_ledger.api.problems import Problem
+
+E = TypeVar("E", bound=StrEnum)
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+
+
+def invalid(field: str, rule: str) -> Problem:
+    """A parameter that breaks `rule`."""
+    return Problem("validation_failed", f"{field}: {rule}.", field=field)
+
+
+def path_id(call: Call, name: str) -> UUID:
+    """The UUID in the path. Raises Problem."""
+    text = call.path_parameters[name]
+    if len(text) != 36:  # UUID() also takes braces, URNs and bare digits
+        raise invalid(name, "must be a UUID")
+    try:
+        return UUID(text)
+    except ValueError:
+        raise invalid(name, "must be a UUID") from None
+
+
+class Query:
+    """The query of a call, of which only the names in `allowed` may appear, once each. Raises Problem."""
+
+    def __init__(self, call: Call, *allowed: str) -> None:
+        self._values: dict[str, str] = {}
+        raw: bytes = call.scope["query_string"]
+        if not raw:
+            return
+        try:
+            pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50)
+        except ValueError:
+            raise Problem("malformed_request", "The query is not URL-encoded UTF-8.") from None
+        for name, value in pairs:
+            if name not in allowed:
+                known = ", ".join(allowed) or "none"
+                raise invalid(name[:100], f"no such query parameter here; there are: {known}")
+            if name in self._values:
+                raise invalid(name, "is given twice")
+            if "\x00" in value:
+                raise invalid(name, "must not contain NUL")
+            self._values[name] = value
+
+    def text(self, name: str) -> str | None:
+        """The value as it is; None where it is not given."""
+        return self._values.get(name)
+
+    def flag(self, name: str) -> bool:
+        """True or false, spelled so; false where it is not given."""
+        value = self._values.get(name, "false")
+        if value not in {"true", "false"}:
+            raise invalid(name, "must be true or false")
+        return value == "true"
+
+    def limit(self) -> int:
+        """How many items a page may have."""
+        value = self._values.get("limit")
+        if value is None:
+            return DEFAULT_LIMIT
+        if not (value.isascii() and value.isdigit() and len(value) < 10 and 1 <= int(value) <= MAX_LIMIT):
+            raise invalid("limit", f"must be an integer from 1 to {MAX_LIMIT}")
+        return int(value)
+
+    def choice(self, name: str, choices: type[E]) -> E | None:
+        """One of an enumeration's values."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        try:
+            return choices(value)
+        except ValueError:
+            raise invalid(name, f"must be one of {', '.join(choices)}") from None
+
+    def moment(self, name: str) -> datetime | None:
+        """An RFC 3339 time with its offset, in UTC."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        rule = "must be an RFC 3339 time with an offset, such as 2026-01-31T09:00:00Z (write + as %2B)"
+        try:
+            moment = datetime.fromisoformat(value)
+            if moment.tzinfo is None or "T" not in value.upper():
+                raise invalid(name, rule)
+            return moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise invalid(name, rule) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter, path parameter or header, for the documentation."""
+
+    name: str
+    place: str
+    schema: Mapping[str, Any]
+    description: str
+    required: bool = False
+    example: Any = None
+
+
+UUID_TEXT = {"type": "string", "format": "uuid"}
+MOMENT = {"type": "string", "format": "date-time"}
+
+
+def path_uuid(name: str, what: str) -> Parameter:
+    """The documentation of a UUID in the path."""
+    return Parameter(name, "path", UUID_TEXT, f"The id of {what}.", required=True)
+
+
+DRY_RUN = Parameter(
+    "dry_run",
+    "query",
+    {"type": "boolean", "default": False},
+    "true: evaluate and answer as if it were posted, but write nothing. Needs no Idempotency-Key.",
+)
+LIMIT = Parameter(
+    "limit",
+    "query",
+    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    "How many items to answer at most.",
+)
+CURSOR = Parameter("cursor", "query", {"type": "string"}, "Where to go on: next_cursor of the answer before.")
+KEY = Parameter(
+    "Idempotency-Key",
+    "header",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]([\\x20-\\x7e]*[\\x21-\\x7e])?$"},
+    "Decides the transaction's id: the same key with the same body is posted once, however often it is sent.",
+    required=True,
+)
+OPTIONAL_KEY = Parameter("Idempotency-Key", "header", KEY.schema, "As for postings, but not required.")
+IF_MATCH = Parameter(
+    "If-Match",
+    "header",
+    {"type": "string", "pattern": '^"[0-9]{1,18}"$|^\\*$'},
+    "Only if the account is still at this version (its ETag); otherwise 412.",
+)

@@ -1,0 +1,180 @@
+"""Every refusal that the API can answer: one catalogue of stable codes, in the form of RFC 9457.
+
+A problem document has `type` (a URN made of the code), `title`, `status`, `detail`, `code`, `instance` (the request's
+id) and the figures of its case, amounts in minor units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from chronicle_ledger.domain.errors import LedgerError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a code means. `retry_after` is in seconds; None where trying again as it is makes no sense."""
+
+    status: int
+    title: str
+    example: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    retry_after: int | None = None
+
+
+ACCOUNT = "0b7f5d0e-6f0b-4b43-9a0a-7d6f3c1c2a10"
+TRANSACTION = "5d0c4b2e-9f52-5d5a-8a35-7f1c86a1c7b1"
+
+CATALOGUE: dict[str, Definition] = {
+    # 400: the request cannot be read
+    "idempotency_key_missing": Definition(
+        400, "Idempotency key missing", "POST needs the header Idempotency-Key: 1 to 255 printable ASCII characters."
+    ),
+    "idempotency_key_invalid": Definition(
+        400, "Idempotency key invalid", "Idempotency-Key must have 1 to 255 printable ASCII characters; this has 300."
+    ),
+    "malformed_json": Definition(400, "Malformed JSON", "The body is not JSON: invalid character (byte 10)."),
+    "malformed_request": Definition(400, "Malformed request", "The request cannot be read."),
+    "invalid_precondition": Definition(
+        400, "Invalid If-Match", 'If-Match must be one strong entity tag such as "7", taken from ETag.'
+    ),
+    # 401, 403
+    "unauthenticated": Definition(
+        401, "No valid key", "Send Authorization: Bearer <key>, with a key made by `chronicle keys new`."
+    ),
+    "forbidden": Definition(
+        403, "Role not sufficient", "This needs the role writer; the key has the role reader.", {"required": "writer"}
+    ),
+    # 404, 405
+    "account_not_found": Definition(404, "Account not found", f"No account {ACCOUNT}.", {"account_id": ACCOUNT}),
+    "transaction_not_found": Definition(404, "Transaction not found", f"No transaction {TRANSACTION}."),
+    "hold_not_found": Definition(404, "Hold not found", f"No hold {TRANSACTION}."),
+    "not_found": Definition(404, "No such resource", "Nothing is served at /v1/acounts; see /docs."),
+    "method_not_allowed": Definition(405, "Method not allowed", "DELETE is not allowed here; see the header Allow."),
+    # 409: the state of the ledger forbids it now
+    "insufficient_funds": Definition(
+        409,
+        "Insufficient funds",
+        "The account has 30 available; 100 would take it under its floor of 0.",
+        {"account_id": ACCOUNT, "available": 30, "amount": 100, "floor": 0},
+    ),
+    "version_conflict": Definition(
+        409,
+        "Version conflict",
+        "The account is at version 8, not 7.",
+        {"account_id": ACCOUNT, "expected_version": 7, "version": 8},
+    ),
+    "request_in_progress": Definition(
+        409, "Request in progress", "A request with this idempotency key has not ended yet.", retry_after=1
+    ),
+    "account_closed": Definition(409, "Account closed", "The account is closed.", {"account_id": ACCOUNT}),
+    "account_frozen": Definition(409, "Account frozen", "The account is frozen.", {"account_id": ACCOUNT}),
+    "account_exists": Definition(409, "Account exists", f"Account {ACCOUNT} exists already."),
+    "account_not_empty": Definition(
+        409, "Account not empty", "Only an account with balance 0 and nothing held can be closed."
+    ),
+    "already_reversed": Definition(409, "Already reversed", "The transaction was reversed before."),
+    "hold_not_pending": Definition(409, "Hold not pending", "The hold was captured before.", {"state": "captured"}),
+    # 412
+    "precondition_failed": Definition(
+        412, "Precondition failed", 'The account is at version 8, not at "7" as If-Match says.', {"version": 8}
+    ),
+    # 413, 415
+    "body_too_large": Definition(413, "Body too large", "A body may have up to 1048576 bytes.", {"limit": 1 << 20}),
+    "unsupported_media_type": Definition(415, "Unsupported media type", "Send the body as application/json, in UTF-8."),
+    # 422: the request can never succeed as it is
+    "validation_failed": Definition(
+        422, "Validation failed", "amount: expected an integer, got a float.", {"field": "amount"}
+    ),
+    "amount_out_of_range": Definition(
+        422, "Amount out of range", "amount: must be between 1 and 2^53 - 1.", {"field": "amount"}
+    ),
+    "invalid_cursor": Definition(422, "Invalid cursor", "cursor: take it from next_cursor.", {"field": "cursor"}),
+    "idempotency_key_reused": Definition(
+        422, "Idempotency key reused", "The idempotency key was used for a different request."
+    ),
+    "unbalanced": Definition(422, "Unbalanced", "The entries in EUR sum to 5, not 0.", {"currency": "EUR", "sum": 5}),
+    "currency_mismatch": Definition(422, "Currency mismatch", "The account is in EUR, the entry in USD."),
+    "duplicate_account": Definition(422, "Account named twice", "A transaction may touch an account once only."),
+    "balance_out_of_range": Definition(422, "Balance out of range", "The balance would leave the range of 64 bits."),
+    "capture_exceeds_hold": Definition(
+        422, "Capture exceeds hold", "The hold is of 50; 60 cannot be captured.", {"held": 50, "amount": 60}
+    ),
+    "not_reversible": Definition(422, "Not reversible", "A transaction of kind hold cannot be reversed."),
+    "batch_aborted": Definition(
+        422,
+        "Batch aborted",
+        "Nothing was posted: the batch is atomic and another of its transactions was refused.",
+        {"index": 3},
+    ),
+    # 500, 503
+    "internal_error": Definition(
+        500, "Internal error", "An error of the service; its log has it under this request's id."
+    ),
+    "database_unavailable": Definition(
+        503,
+        "Database unavailable",
+        "The database did not answer in time. Retry with the same idempotency key: nothing is posted twice.",
+        retry_after=1,
+    ),
+    "deadline_exceeded": Definition(
+        503,
+        "Deadline exceeded",
+        "The request was not answered in time. Retry with the same idempotency key: nothing is posted twice.",
+        retry_after=1,
+    ),
+}
+
+
+class Problem(Exception):
+    """A refusal by the HTTP edge itself; `figures` become members of the problem document."""
+
+    def __init__(
+        self, code: str, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **figures: Any
+    ) -> None:
+        definition = CATALOGUE[code]
+        super().__init__(detail or definition.example)
+        self.code = code
+        self.definition = definition
+        self.detail = detail or definition.example
+        self.figures = figures
+        self.headers = dict(headers or {})
+
+    @classmethod
+    def of(cls, error: LedgerError) -> Problem:
+        """The problem that a refusal by the ledger becomes."""
+        code = error.code if error.code in CATALOGUE else "internal_error"
+        detail = error.message or CATALOGUE[code].example
+        reserved = {"type", "title", "status", "detail", "code", "instance", "headers"}
+        return cls(code, detail, **{name: value for name, value in error.figures.items() if name not in reserved})
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.definition.status
+
+    def document(self, request_id: str | None = None) -> dict[str, Any]:
+        """The problem document."""
+        document: dict[str, Any] = {
+            "type": f"urn:chronicle-ledger:problem:{self.code}",
+            "title": self.definition.title,
+            "status": self.definition.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        if request_id is not None:
+            document["instance"] = request_id
+        return {**document, **self.figures}
+
+    def encode(self, request_id: str) -> tuple[bytes, dict[str, str]]:
+        """Body and headers of the answer. Figures of any type are shown, at worst as text."""
+        headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store", **self.headers}
+        if self.definition.retry_after is not None:
+            headers["retry-after"] = str(self.definition.retry_after)
+        return msgspec.json.encode(self.document(request_id), enc_hook=str), headers

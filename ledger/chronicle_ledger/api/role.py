@@ -1,0 +1,138 @@
+"""The API as a role of the service: what it opens at start, when it is ready, how it drains."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+from typing import Any
+
+from chronicle_ledger import __version__, logs, metrics, sabotage
+from chronicle_ledger.api.access import Keyring
+from chronicle_ledger.api.app import build as build_app
+from chronicle_ledger.api.components import DatabaseComponent
+from chronicle_ledger.api.health import Health
+from chronicle_ledger.api.service import Service
+from chronicle_ledger.posting.expiry import HoldExpiry
+from chronicle_ledger.posting.service import PostingLimits, PostingService
+from chronicle_ledger.probes import Readiness
+from chronicle_ledger.process import Lifecycle, ProcessError
+from chronicle_ledger.settings import Settings
+from chronicle_ledger.store.pool import Database, open_pool
+from chronicle_ledger.watch import reload_on_change
+
+log = logs.get(__name__)
+
+
+class ApiRole:
+    """Serves HTTP; beside it, expires holds and reads a changed key file anew."""
+
+    name = "api"
+
+    def __init__(self, settings: Settings, lifecycle: Lifecycle) -> None:
+        self._settings = settings
+        self._lifecycle = lifecycle
+        self._sabotage = sabotage.active()
+        self._keyring = _keyring(settings)
+        self._done = asyncio.Event()
+        self._database: Database | None = None
+        self._service: Service | None = None
+        self._app: Any = None
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        """The ASGI application, which exists once `start` has run."""
+        await self._app(scope, receive, send)
+
+    async def start(self) -> None:
+        """Open the pool (which connects in the background) and put the service together."""
+        settings = self._settings
+        self._database = database = await open_pool(
+            settings.database_url,
+            size=settings.database_pool_size,
+            statement_timeout=settings.statement_timeout,
+            name=f"chronicle-api {settings.instance}"[:63],
+        )
+        posting = PostingService(
+            database,
+            limits=PostingLimits(deadline=settings.request_deadline),
+            metrics=metrics.Posting(),
+            sabotage=self._sabotage,
+        )
+        about = {"instance": settings.instance, "region": settings.region, "version": __version__}
+        if self._sabotage is not None:
+            about["sabotage"] = self._sabotage.value
+        self._service = Service(
+            settings=settings,
+            database=database,
+            posting=posting,
+            health=Health([DatabaseComponent(database)], about),
+            lifecycle=self._lifecycle,
+            readiness=Readiness(self, self._lifecycle),
+            keyring=self._keyring,
+            now=lambda: datetime.now(UTC),
+        )
+        self._app = build_app(self._service)
+        metrics.live("chronicle_database_pool", "The pool of database connections", database.pool.get_stats)
+        if self._keyring is None:
+            log.warning("access is open: no CHRONICLE_KEYS_FILE is set, so everybody who can connect is admin")
+        await posting.start()
+
+    async def run(self) -> None:
+        """Expire holds until the drain."""
+        service = self._running()
+        background = [
+            asyncio.create_task(
+                HoldExpiry(service.posting, service.database, interval=self._settings.hold_expiry_interval).run(),
+                name="hold expiry",
+            )
+        ]
+        if self._keyring is not None:
+            watching = reload_on_change([self._keyring.path], self._keyring.load)
+            background.append(asyncio.create_task(watching, name="key file"))
+        done = asyncio.create_task(self._done.wait(), name="done")
+        try:
+            ended, _ = await asyncio.wait([done, *background], return_when=asyncio.FIRST_COMPLETED)
+            for task in ended - {done}:
+                task.result()  # raises what ended it
+        finally:
+            for task in (done, *background):
+                task.cancel()
+            await asyncio.gather(done, *background, return_exceptions=True)
+
+    async def ready(self) -> str | None:
+        """Ready when the database is."""
+        return await self._running().health.vital_reason()
+
+    async def drain(self, seconds: float) -> None:
+        """Finish the postings that are queued or in flight."""
+        self._done.set()
+        if not await self._running().posting.drain(seconds):
+            log.error("postings not finished in time; their callers retry with the same key")
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        if self._service is not None:
+            self._service.health.close()
+        if self._database is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._database.close(), 2.0)
+
+    def _running(self) -> Service:
+        if self._service is None:
+            raise RuntimeError("the API has not been started")
+        return self._service
+
+
+def _keyring(settings: Settings) -> Keyring | None:
+    if settings.keys_file is None:
+        return None
+    try:
+        return Keyring(settings.keys_file)
+    except ValueError as error:
+        raise ProcessError(f"CHRONICLE_KEYS_FILE: {error}") from None
+
+
+def build(settings: Settings, lifecycle: Lifecycle) -> tuple[ApiRole, Any]:
+    """The role and its ASGI application. Raises ProcessError and SabotageRefused."""
+    role = ApiRole(settings, lifecycle)
+    return role, role.app

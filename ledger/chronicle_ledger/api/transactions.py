@@ -1,0 +1,112 @@
+"""Transactions of many entries, reading one, and reversing one."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from chronicle_ledger.api import answers, examples, links, posting
+from chronicle_ledger.api.access import Role
+from chronicle_ledger.api.bodies import Body, check_metadata, moment
+from chronicle_ledger.api.call import Answer, Call
+from chronicle_ledger.api.idempotency import identify
+from chronicle_ledger.api.operation import operation
+from chronicle_ledger.api.parameters import Query, path_id, path_uuid
+from chronicle_ledger.api.schemas import JournalRequest, PlainRequest
+from chronicle_ledger.domain.commands import Leg, PostEntries, Reverse
+from chronicle_ledger.domain.transaction import TransactionKind
+from chronicle_ledger.store import reads
+
+JOURNAL = Body(JournalRequest)
+PLAIN = Body(PlainRequest, optional=True)
+
+
+def journal(identity: UUID, fingerprint: bytes, body: JournalRequest) -> PostEntries:
+    """The command of a journal. Raises Problem for metadata that cannot be kept."""
+    check_metadata(body.metadata)
+    return PostEntries(
+        id=identity,
+        fingerprint=fingerprint,
+        metadata=body.metadata,
+        effective_at=moment(body.effective_at),
+        expected_versions={
+            line.account_id: line.expected_version for line in body.entries if line.expected_version is not None
+        },
+        kind=TransactionKind.JOURNAL,
+        legs=tuple([Leg(line.account_id, line.amount, line.currency) for line in body.entries]),
+    )
+
+
+@operation(
+    "POST",
+    "/v1/transactions",
+    id="createTransaction",
+    tag="transactions",
+    summary="Post many entries at once",
+    role=Role.WRITER,
+    status=201,
+    answer=answers.TransactionAnswer,
+    body=JOURNAL,
+    parameters=posting.PARAMETERS,
+    problems=(*posting.MONEY_PROBLEMS, "unbalanced"),
+    answer_headers=posting.HEADERS,
+    links=links.OF_TRANSACTION,
+    example=examples.JOURNAL,
+)
+async def create_transaction(call: Call) -> Answer:
+    """Entries in one or several currencies, which sum to zero in each."""
+    body: JournalRequest = await JOURNAL.read(call)
+    identity, fingerprint = identify(call, "/v1/transactions", body)
+    return await posting.post_transaction(call, journal(identity, fingerprint, body))
+
+
+@operation(
+    "POST",
+    "/v1/transactions/{transaction_id}/reversal",
+    id="reverseTransaction",
+    tag="transactions",
+    summary="Post the opposite of a transaction, once",
+    role=Role.WRITER,
+    status=201,
+    answer=answers.TransactionAnswer,
+    body=PLAIN,
+    parameters=(path_uuid("transaction_id", "the transaction to reverse"), *posting.PARAMETERS),
+    problems=(*posting.MONEY_PROBLEMS, "transaction_not_found", "already_reversed", "not_reversible"),
+    answer_headers=posting.HEADERS,
+    links={"read": links.OF_TRANSACTION["read"]},
+    example=examples.PLAIN,
+)
+async def reverse_transaction(call: Call) -> Answer:
+    """Transfers, deposits, withdrawals, journals and captures can be reversed. The body may be empty."""
+    target = path_id(call, "transaction_id")
+    body: PlainRequest = await PLAIN.read(call)
+    check_metadata(body.metadata)
+    identity, fingerprint = identify(call, f"/v1/transactions/{target}/reversal", body)
+    command = Reverse(
+        id=identity,
+        fingerprint=fingerprint,
+        metadata=body.metadata,
+        effective_at=moment(body.effective_at),
+        transaction_id=target,
+    )
+    return await posting.post_transaction(call, command)
+
+
+@operation(
+    "GET",
+    "/v1/transactions/{transaction_id}",
+    id="getTransaction",
+    tag="transactions",
+    summary="Read a transaction",
+    role=Role.READER,
+    answer=answers.TransactionAnswer,
+    parameters=(path_uuid("transaction_id", "the transaction"),),
+    problems=("transaction_not_found", "validation_failed"),
+)
+async def get_transaction(call: Call) -> Answer:
+    """Posted transactions never change, so the answer may be kept."""
+    identity = path_id(call, "transaction_id")
+    Query(call)
+    return Answer(200, answers.transaction(await reads.get_transaction(call.service.database, identity)))
+
+
+OPERATIONS = (create_transaction, reverse_transaction, get_transaction)

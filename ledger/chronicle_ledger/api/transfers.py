@@ -1,0 +1,133 @@
+"""Moving money between two accounts, and in from and out to the world outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from chronicle_ledger.api import answers, examples, links, posting
+from chronicle_ledger.api.access import Role
+from chronicle_ledger.api.bodies import Body, check_metadata, moment
+from chronicle_ledger.api.call import Answer, Call
+from chronicle_ledger.api.idempotency import identify
+from chronicle_ledger.api.operation import operation
+from chronicle_ledger.api.parameters import IF_MATCH, path_id, path_uuid
+from chronicle_ledger.api.schemas import CashRequest, TransferRequest
+from chronicle_ledger.domain.commands import Leg, PostEntries
+from chronicle_ledger.domain.transaction import TransactionKind
+
+TRANSFER = Body(TransferRequest)
+CASH = Body(CashRequest)
+
+
+def transfer(identity: UUID, fingerprint: bytes, body: TransferRequest) -> PostEntries:
+    """The command of a transfer. Raises Problem for metadata that cannot be kept."""
+    check_metadata(body.metadata)
+    return PostEntries(
+        id=identity,
+        fingerprint=fingerprint,
+        metadata=body.metadata,
+        effective_at=moment(body.effective_at),
+        expected_versions=_expected(body.source, body.expected_version),
+        kind=TransactionKind.TRANSFER,
+        legs=(Leg(body.source, -body.amount, body.currency), Leg(body.destination, body.amount, body.currency)),
+    )
+
+
+def _expected(account: UUID, version: int | None) -> Mapping[UUID, int]:
+    return {} if version is None else {account: version}
+
+
+@operation(
+    "POST",
+    "/v1/transfers",
+    id="createTransfer",
+    tag="transactions",
+    summary="Move money between two accounts",
+    role=Role.WRITER,
+    status=201,
+    answer=answers.TransactionAnswer,
+    body=TRANSFER,
+    parameters=posting.PARAMETERS,
+    problems=posting.MONEY_PROBLEMS,
+    answer_headers=posting.HEADERS,
+    links=links.OF_TRANSACTION,
+    example=examples.TRANSFER,
+)
+async def create_transfer(call: Call) -> Answer:
+    """Both accounts change together or not at all. `expected_version` is the version of `source`."""
+    body: TransferRequest = await TRANSFER.read(call)
+    identity, fingerprint = identify(call, "/v1/transfers", body)
+    return await posting.post_transaction(call, transfer(identity, fingerprint, body))
+
+
+def cash(kind: TransactionKind, account: UUID, identity: UUID, fingerprint: bytes, body: CashRequest) -> PostEntries:
+    """The command of a deposit or withdrawal: the side of the outside world is added by the ledger."""
+    check_metadata(body.metadata)
+    amount = body.amount if kind is TransactionKind.DEPOSIT else -body.amount
+    return PostEntries(
+        id=identity,
+        fingerprint=fingerprint,
+        metadata=body.metadata,
+        effective_at=moment(body.effective_at),
+        expected_versions=_expected(account, body.expected_version),
+        kind=kind,
+        legs=(Leg(account, amount, body.currency),),
+    )
+
+
+async def _cash(call: Call, kind: TransactionKind) -> Answer:
+    account = path_id(call, "account_id")
+    body: CashRequest = await CASH.read(call)
+    identity, fingerprint = identify(call, f"/v1/accounts/{account}/{kind.value}s", body)
+    version = posting.expected_version(call, body.expected_version)
+    if version != body.expected_version:
+        body = replace(body, expected_version=version)
+    return await posting.post_transaction(call, cash(kind, account, identity, fingerprint, body))
+
+
+@operation(
+    "POST",
+    "/v1/accounts/{account_id}/deposits",
+    id="createDeposit",
+    tag="transactions",
+    summary="Take money in from outside the ledger",
+    role=Role.WRITER,
+    status=201,
+    answer=answers.TransactionAnswer,
+    body=CASH,
+    parameters=(path_uuid("account_id", "an account"), IF_MATCH, *posting.PARAMETERS),
+    problems=(*posting.MONEY_PROBLEMS, "precondition_failed", "invalid_precondition"),
+    answer_headers=posting.HEADERS,
+    links=links.OF_TRANSACTION,
+    example=examples.CASH,
+)
+async def create_deposit(call: Call) -> Answer:
+    """The other side is one of the currency's outside-world accounts, whose balances show what is owed in all."""
+    return await _cash(call, TransactionKind.DEPOSIT)
+
+
+@operation(
+    "POST",
+    "/v1/accounts/{account_id}/withdrawals",
+    id="createWithdrawal",
+    tag="transactions",
+    summary="Pay money out of the ledger",
+    role=Role.WRITER,
+    status=201,
+    answer=answers.TransactionAnswer,
+    body=CASH,
+    parameters=(path_uuid("account_id", "an account"), IF_MATCH, *posting.PARAMETERS),
+    problems=(*posting.MONEY_PROBLEMS, "precondition_failed", "invalid_precondition"),
+    answer_headers=posting.HEADERS,
+    links=links.OF_TRANSACTION,
+    example=examples.CASH,
+)
+async def create_withdrawal(call: Call) -> Answer:
+    """Refused with `insufficient_funds` where it would take the account under its floor."""
+    return await _cash(call, TransactionKind.WITHDRAWAL)
+
+
+OPERATIONS = (create_transfer, create_deposit, create_withdrawal)

@@ -1,0 +1,207 @@
+"""How every role of the service lives and ends: one process, one HTTP listener, one bounded drain.
+
+    start → listen → run … SIGTERM → unready at once → drain delay → listener closed, requests finished
+          → role drained → stopped → exit 0
+
+A role never waits for its dependencies at start: it listens first, is alive, and says by /readyz what it waits for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Protocol
+
+import uvicorn
+
+from chronicle_ledger import logs, metrics
+from chronicle_ledger.settings import Settings
+from chronicle_ledger.watch import reload_on_change
+
+log = logs.get(__name__)
+
+ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class ProcessError(Exception):
+    """The process cannot start; the message names the setting to change."""
+
+
+class Role(Protocol):
+    """What a process does besides answering HTTP."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Make what `run` needs. Must not wait for a server that may be down."""
+
+    async def run(self) -> None:
+        """Work until `drain` asks for the end. Raising ends the process with status 1."""
+
+    async def ready(self) -> str | None:
+        """None when work can be done, else the reason why not (for /readyz)."""
+
+    async def drain(self, seconds: float) -> None:
+        """Finish what is in hand within `seconds` and let `run` return."""
+
+    async def stop(self) -> None:
+        """Close what `start` opened; called in every case, also after a failed start."""
+
+
+class Lifecycle:
+    """Whether the process is on its way out; shared with whoever answers /readyz."""
+
+    def __init__(self) -> None:
+        self._draining = asyncio.Event()
+        self._hurried = asyncio.Event()
+
+    @property
+    def draining(self) -> bool:
+        """True from the first SIGTERM or SIGINT on."""
+        return self._draining.is_set()
+
+    def begin_drain(self) -> None:
+        """The first call begins the drain, a second one (an impatient Ctrl-C) skips the drain delay."""
+        if self._draining.is_set():
+            self._hurried.set()
+        self._draining.set()
+        metrics.READY.set(0)
+
+    async def drained(self) -> None:
+        """Wait for the drain to begin."""
+        await self._draining.wait()
+
+    async def delay(self, seconds: float) -> None:
+        """Wait `seconds`, less where a second signal comes."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurried.wait(), seconds)
+
+
+class Listener(uvicorn.Server):
+    """uvicorn's server without its signal handlers: the process, not the listener, decides when to end."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+async def serve(settings: Settings, role: Role, app: ASGIApp, lifecycle: Lifecycle) -> int:
+    """Run `role` beside `app` until a signal or a failure; return the exit status. Raises ProcessError."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lifecycle.begin_drain)
+    listening = _bind(settings)
+    listener = Listener(_configuration(settings, app))
+    background: list[asyncio.Task[None]] = []
+    try:
+        await role.start()
+        served = asyncio.create_task(listener.serve(sockets=[listening]), name="listener")
+        working = asyncio.create_task(role.run(), name=f"{role.name}: run")
+        background = [*_reload_certificates(settings, listener), working]
+        log.info("listening", role=role.name, host=settings.listen_host, port=listening.getsockname()[1])
+        ending = asyncio.create_task(lifecycle.drained(), name="signals")
+        background.append(ending)
+        await asyncio.wait({ending, served, working}, return_when=asyncio.FIRST_COMPLETED)
+        failed = not ending.done()
+        lifecycle.begin_drain()
+        log.info("draining", role=role.name, seconds=settings.drain_timeout)
+        await _drain(settings, role, lifecycle, listener, served)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(working), 1.0)
+        failed = failed or _report(working, served)
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await role.stop()
+        listening.close()
+    log.info("ended", role=role.name, failed=failed)
+    return 1 if failed else 0
+
+
+async def _drain(
+    settings: Settings, role: Role, lifecycle: Lifecycle, listener: Listener, served: asyncio.Task[None]
+) -> None:
+    deadline = time.monotonic() + settings.drain_delay + settings.drain_timeout
+    if not served.done():
+        await lifecycle.delay(settings.drain_delay)
+    # From here no connection is accepted; uvicorn finishes the requests in flight, within timeout_graceful_shutdown.
+    listener.should_exit = True
+    await asyncio.wait({served})
+    left = max(0.1, deadline - time.monotonic())
+    try:
+        await asyncio.wait_for(role.drain(left), left + 1.0)
+    except TimeoutError:
+        log.warning("drain not finished in time; what is left is retried by its caller", role=role.name)
+
+
+def _report(*tasks: asyncio.Task[None]) -> bool:
+    failed = False
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            log.error("failed", task=task.get_name(), exc_info=error)
+            failed = True
+    return failed
+
+
+def _bind(settings: Settings) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(settings.listen_host, settings.listen_port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((settings.listen_host, settings.listen_port))
+    except OSError as error:
+        raise ProcessError(
+            f"cannot listen on {settings.listen_host}:{settings.listen_port} ({error.strerror}):"
+            " change CHRONICLE_LISTEN_HOST or CHRONICLE_LISTEN_PORT, or end what listens there"
+        ) from None
+    return listening
+
+
+def _configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
+    configuration = uvicorn.Config(
+        app,
+        loop="none",  # `run` below has chosen it
+        interface="asgi3",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,  # a line a request costs more than the request; see CHRONICLE_LOG_REQUESTS
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        backlog=2048,
+        timeout_keep_alive=75,  # longer than the 60 s of common load balancers, so that they close first
+        timeout_graceful_shutdown=max(1, int(settings.drain_timeout)),
+        ssl_certfile=settings.tls_cert_file,
+        ssl_keyfile=str(settings.tls_key_file) if settings.tls_key_file else None,
+    )
+    try:
+        configuration.load()
+    except OSError as error:  # ssl.SSLError is one
+        raise ProcessError(f"CHRONICLE_TLS_CERT_FILE or CHRONICLE_TLS_KEY_FILE cannot be used: {error}") from None
+    return configuration
+
+
+def _reload_certificates(settings: Settings, listener: Listener) -> list[asyncio.Task[None]]:
+    """New handshakes take a renewed certificate; connections that exist keep theirs, so nobody is cut off."""
+    context, certificate, key = listener.config.ssl, settings.tls_cert_file, settings.tls_key_file
+    if context is None or certificate is None or key is None:
+        return []
+    watching = reload_on_change([certificate, key], lambda: context.load_cert_chain(certificate, key))
+    return [asyncio.create_task(watching, name="certificates")]
+
+
+def run(settings: Settings, role: Role, app: ASGIApp, lifecycle: Lifecycle) -> int:
+    """`serve` on uvloop, where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(serve(settings, role, app, lifecycle))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(serve(settings, role, app, lifecycle))
