@@ -1,4 +1,4 @@
-"""The Secrets of a ledger: made where they are missing, renewed when they age, never overwritten when they are not ours.
+"""The Secrets of a ledger: made where missing, renewed when they age, left alone where somebody else made them.
 
     secrets = {it["metadata"]["name"]: it for it in await kube.list(SECRET, namespace, selector(name))}
     wanted = ensure(name, namespace, uid, spec, secrets, now)

@@ -54,7 +54,8 @@ OF_SPEC: tuple[Rule, ...] = (
         "the regions' cockroachReplicas must add up to at least 3: with fewer nodes one failure stops all writes",
     ),
     Rule(
-        f"!has(self.regions) || !has(self.cockroachdb.replicas) || self.cockroachdb.replicas == {_sum('cockroachReplicas')}",
+        "!has(self.regions) || !has(self.cockroachdb.replicas)"
+        f" || self.cockroachdb.replicas == {_sum('cockroachReplicas')}",
         "with regions, cockroachdb.replicas must be the sum of their cockroachReplicas, or be left out",
     ),
     Rule(
@@ -78,10 +79,5 @@ OF_SPEC: tuple[Rule, ...] = (
         "(self.regions.all(r, oldSelf.regions.exists(o, o.name == r.name))"
         " && oldSelf.regions.all(o, self.regions.exists(r, r.name == o.name)))",
         "regions cannot be added, removed or renamed after creation; their replica counts can change",
-    ),
-    Rule(
-        "!has(self.regions) || !self.resilience.scenarios.exists(s, s.name == 'network-partition')"
-        " || self.regions.size() >= 2",
-        "the scenario network-partition needs two regions: add one, or choose resilience.scenarios without it",
     ),
 )

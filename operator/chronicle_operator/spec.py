@@ -23,6 +23,7 @@ Quantity = Annotated[
     str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$", min_length=1, max_length=30)
 ]
 Duration = Annotated[str, Field(pattern=r"^([0-9]+(s|m|h))+$", max_length=20)]
+RunId = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
 Labels = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=20)]
 
 COCKROACH_IMAGE = "cockroachdb/cockroach:v24.2.4"
@@ -31,7 +32,10 @@ API_IMAGE = "chronicle-ledger:dev"
 
 
 class Model(BaseModel):
-    """camelCase outside, immutable inside. Fields of a newer CRD than this operator knows are ignored."""
+    """camelCase outside, immutable inside. Fields of a newer CRD than this operator knows are ignored.
+
+    Defaults are instances rather than factories, so that they reach the schema; pydantic copies mutable ones.
+    """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
@@ -115,6 +119,12 @@ class Storage(Model):
     storage_class_name: ObjectName | None = Field(default=None, description="Absent: the cluster's default class.")
 
 
+class BusStorage(Storage):
+    """The volume of each NATS server."""
+
+    size: Quantity = "5Gi"
+
+
 class Region(Model):
     """One region: where its pods run, and how many of each kind."""
 
@@ -124,8 +134,8 @@ class Region(Model):
     api_replicas: int = Field(
         default=1, ge=1, le=100, description="This region's share of api.replicas, exact where the shares add up to it."
     )
-    node_selector: Labels = Field(default_factory=dict)
-    tolerations: Annotated[list[Toleration], Field(max_length=20)] = Field(default_factory=list)
+    node_selector: Labels = {}
+    tolerations: Annotated[list[Toleration], Field(max_length=20)] = []
 
 
 class CockroachDB(Model):
@@ -135,8 +145,8 @@ class CockroachDB(Model):
     replicas: int | None = Field(
         default=None, ge=3, le=45, description="Nodes; 3 when absent, or the sum of the regions' cockroachReplicas."
     )
-    storage: Storage = Field(default_factory=lambda: Storage(size="10Gi"))
-    resources: Resources = Field(default_factory=lambda: Resources(requests={"cpu": "500m", "memory": "1Gi"}))
+    storage: Storage = Storage()
+    resources: Resources = Resources(requests={"cpu": "500m", "memory": "1Gi"})
     cache: Annotated[str, Field(pattern=r"^([0-9]+%|[0-9]+(Ki|Mi|Gi)B?|\.[0-9]+)$")] = Field(
         default="25%", description="Block cache of a node, a share of its memory or a size."
     )
@@ -158,8 +168,8 @@ class Nats(Model):
     replicas: int | None = Field(
         default=None, ge=3, le=25, description="Servers; 3 when absent, or the sum of the regions' natsReplicas."
     )
-    storage: Storage = Field(default_factory=lambda: Storage(size="5Gi"))
-    resources: Resources = Field(default_factory=lambda: Resources(requests={"cpu": "100m", "memory": "128Mi"}))
+    storage: BusStorage = BusStorage()
+    resources: Resources = Resources(requests={"cpu": "100m", "memory": "128Mi"})
 
 
 class Autoscaling(Model):
@@ -188,8 +198,8 @@ class Api(Model):
         "IfNotPresent"
     )
     replicas: int = Field(default=3, ge=0, le=1000, description="In all regions together; what `kubectl scale` sets.")
-    resources: Resources = Field(default_factory=lambda: Resources(requests={"cpu": "100m", "memory": "192Mi"}))
-    auth: Auth = Field(default_factory=Auth)
+    resources: Resources = Resources(requests={"cpu": "100m", "memory": "192Mi"})
+    auth: Auth = Auth()
     autoscaling: Autoscaling | None = None
     database_pool_size: int = Field(default=8, ge=2, le=500, description="Connections of each replica.")
     statement_timeout: Duration = Field(default="3s", description="Longest time one SQL statement may take.")
@@ -201,7 +211,7 @@ class Events(Model):
 
     relay_replicas: int = Field(default=2, ge=1, le=16)
     projector_replicas: int = Field(default=2, ge=1, le=16)
-    resources: Resources = Field(default_factory=lambda: Resources(requests={"cpu": "50m", "memory": "128Mi"}))
+    resources: Resources = Resources(requests={"cpu": "50m", "memory": "128Mi"})
 
 
 class Tls(Model):
@@ -229,16 +239,14 @@ class Resilience(Model):
 
     trigger: Trigger = Field(
         default=Trigger.MANUAL,
-        description="Manual: when runID changes. OnReady: once for each change of the data plane. Scheduled: by schedule.",
+        description="Manual: when runID changes. OnReady: once a change of the data plane. Scheduled: by schedule.",
     )
     schedule: Annotated[str, Field(min_length=9, max_length=100)] | None = Field(
         default=None, description="Five fields of cron, UTC. Missed runs are not made up for."
     )
-    run_id: Annotated[str, Field(alias="runID", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)] | None = (
-        Field(default=None, description="Manual: a new value starts a run.")
-    )
+    run_id: RunId | None = Field(default=None, alias="runID", description="Manual: a new value starts a run.")
     scenarios: Annotated[list[ScenarioChoice], Field(max_length=5)] = Field(
-        default_factory=lambda: [ScenarioChoice(name=name) for name in rules.SCENARIOS],
+        default=[ScenarioChoice(name=name) for name in rules.SCENARIOS],
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     rate: int = Field(default=50, ge=1, le=10_000, description="Requests a second of the load during a run.")
@@ -262,14 +270,14 @@ class ChronicleLedgerSpec(Model):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         description="Absent: one region, no placement.",
     )
-    cockroachdb: CockroachDB = Field(default_factory=CockroachDB)
-    nats: Nats = Field(default_factory=Nats)
-    api: Api = Field(default_factory=Api)
-    events: Events = Field(default_factory=Events)
-    tls: Tls = Field(default_factory=Tls)
+    cockroachdb: CockroachDB = CockroachDB()
+    nats: Nats = Nats()
+    api: Api = Api()
+    events: Events = Events()
+    tls: Tls = Tls()
     network_policy: Switch = Switch.ENABLED
-    image_pull_secrets: Annotated[list[LocalSecret], Field(max_length=10)] = Field(default_factory=list)
-    resilience: Resilience = Field(default_factory=Resilience)
+    image_pull_secrets: Annotated[list[LocalSecret], Field(max_length=10)] = []
+    resilience: Resilience = Resilience()
 
     @property
     def hibernated(self) -> bool:

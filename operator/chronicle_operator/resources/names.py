@@ -1,4 +1,4 @@
-"""The names of everything that belongs to a ledger: said once, used by builders, reconcile, scenarios and command line."""
+"""The names of all that belongs to a ledger, said once: for builders, reconcile, scenarios and the command line."""
 
 from __future__ import annotations
 
