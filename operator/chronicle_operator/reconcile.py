@@ -7,13 +7,13 @@ last. The operator may die between any two lines; the next run starts from what 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from chronicle_operator import announce, errors, kinds, report, stages
-from chronicle_operator.apply import Manifest, Memory, in_order, key_of, superfluous
+from chronicle_operator.apply import Key, Manifest, Memory, in_order, key_of, superfluous
 from chronicle_operator.conditions import transitions
 from chronicle_operator.day2.execute import Executor
 from chronicle_operator.day2.operations import Agenda, agenda, hold
@@ -101,7 +101,7 @@ class Reconciler:
         memory = self._memory.setdefault(key, Memory())
         manifests = hold(stages.due(wanted.manifests, seen), todo.replicas)
         live = {key_of(item): item for item in seen.children}
-        failures: list[errors.KubeError] = []
+        failures = await self._create(wanted, live)
         for kind, manifest in in_order(manifests):
             found = live.get(key_of(manifest))
             if memory.is_current(manifest, found):
@@ -116,7 +116,18 @@ class Reconciler:
             self._metrics.applied.labels(kind.kind).inc()
             log.info("%s/%s: applied %s %s", *key, kind.kind, manifest["metadata"]["name"])
         if not failures:
-            failures += await self._prune(key, wanted.manifests, seen)
+            failures += await self._prune(key, wanted.all, seen)
+        return failures
+
+    async def _create(self, wanted: Desired, live: Mapping[Key, Manifest]) -> list[errors.KubeError]:
+        """Create what must never be overwritten (an authority's key); one that somebody made in between wins."""
+        failures: list[errors.KubeError] = []
+        for manifest in wanted.create:
+            if key_of(manifest) not in live:
+                try:
+                    await self._kube.create(kinds.of(manifest), manifest)
+                except errors.KubeError as error:
+                    failures.append(error)
         return failures
 
     async def _renew_job(self, kind: kinds.Kind, found: Manifest | None, error: errors.KubeError) -> errors.KubeError:

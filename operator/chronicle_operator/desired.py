@@ -1,0 +1,94 @@
+"""What shall be there: the builders and the credentials, put together for one observation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import ValidationError
+
+from chronicle_operator import credentials
+from chronicle_operator.apply import Manifest
+from chronicle_operator.conditions import Condition, timestamp
+from chronicle_operator.observe import Observation
+from chronicle_operator.pods import name
+from chronicle_operator.resources import LedgerContext, build, names
+from chronicle_operator.spec import ChronicleLedgerSpec
+
+EXPIRES_SOON = timedelta(days=7)
+"""Certificates are renewed long before: one that is this old was not, and a person should look."""
+
+
+class InvalidSpec(Exception):
+    """The API server accepted the spec, and still no ledger can be built from it."""
+
+
+@dataclass(frozen=True)
+class Desired:
+    """The wanted objects. `create` is created where it is missing and never overwritten; `manifests` are applied."""
+
+    spec: ChronicleLedgerSpec
+    manifests: Sequence[Manifest]
+    create: Sequence[Manifest]
+    certificates: Condition
+    health_url: str
+    authority: str | None
+
+    @property
+    def hibernated(self) -> bool:
+        """Whether no pod shall run."""
+        return self.spec.hibernated
+
+    @property
+    def all(self) -> list[Manifest]:
+        """Return everything that must not be pruned."""
+        return [*self.create, *self.manifests]
+
+
+def desired(seen: Observation, now: datetime) -> Desired:
+    """Return what shall be there. Raises InvalidSpec with a sentence for the person who wrote the spec."""
+    ledger, namespace = name(seen.ledger), seen.namespace
+    try:
+        spec = ChronicleLedgerSpec.model_validate(seen.ledger["spec"])
+    except ValidationError as error:
+        raise InvalidSpec(_in_words(error)) from error
+    secrets = {name(it): it for it in seen.children if it["kind"] == "Secret"}
+    held = credentials.ensure(ledger, namespace, seen.uid, spec, secrets, now)
+    try:
+        manifests = build(LedgerContext(ledger, namespace, seen.uid, spec, held.hashes))
+    except ValueError as error:
+        raise InvalidSpec(str(error)) from error
+    return Desired(
+        spec,
+        [*held.apply, *manifests],
+        held.create,
+        _certificates(held, now),
+        names.api_url(ledger, namespace, tls=spec.tls_managed) + "/health",
+        held.authority,
+    )
+
+
+def _certificates(held: credentials.Credentials, now: datetime) -> Condition:
+    kind = "CertificatesReady"
+    if held.problem:
+        return Condition(kind, "False", "SecretUnusable", held.problem)
+    if held.expires is None:
+        return Condition(kind, "True", "Disabled", "spec.tls.mode is Disabled: nothing is encrypted")
+    ends = timestamp(held.expires)
+    if held.expires <= now:
+        return Condition(kind, "False", "Expired", f"a certificate ended at {ends}")
+    if held.expires - now < EXPIRES_SOON:
+        return Condition(kind, "False", "ExpiresSoon", f"a certificate ends at {ends} and was not renewed")
+    return Condition(kind, "True", "Valid", f"the first certificate ends at {ends} and is renewed before")
+
+
+def _in_words(error: ValidationError) -> str:
+    problems: list[Mapping[str, object]] = [dict(it) for it in error.errors(include_url=False)]
+    said = [f"spec.{'.'.join(str(part) for part in _parts(it))}: {it['msg']}" for it in problems]
+    return "; ".join(said[:5])
+
+
+def _parts(problem: Mapping[str, object]) -> Sequence[object]:
+    found = problem.get("loc")
+    return found if isinstance(found, tuple) else ()
