@@ -34,6 +34,7 @@ class Desired:
     certificates: Condition
     health_url: str
     authority: str | None
+    expires: datetime | None = None
 
     @property
     def hibernated(self) -> bool:
@@ -66,6 +67,7 @@ def desired(seen: Observation, now: datetime) -> Desired:
         _certificates(held, now),
         names.api_url(ledger, namespace, tls=spec.tls_managed) + "/health",
         held.authority,
+        held.expires,
     )
 
 

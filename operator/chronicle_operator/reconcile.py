@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from chronicle_operator import announce, errors, kinds, report, stages
 from chronicle_operator.apply import Key, Manifest, Memory, in_order, key_of, superfluous
@@ -18,7 +17,8 @@ from chronicle_operator.conditions import transitions
 from chronicle_operator.day2.execute import Executor
 from chronicle_operator.day2.operations import Agenda, agenda, hold
 from chronicle_operator.desired import Desired, InvalidSpec, desired
-from chronicle_operator.health import HealthClient
+from chronicle_operator.extension import Addition, Extension, nothing
+from chronicle_operator.health import Health, HealthClient
 from chronicle_operator.kube import Kube
 from chronicle_operator.metrics import Metrics
 from chronicle_operator.observe import Observation, observe
@@ -34,7 +34,16 @@ MOVING_SECONDS = 5.0
 class Reconciler:
     """Reconciles ledgers. Holds nothing that cannot be lost: a memory of what was applied, by object."""
 
-    def __init__(self, kube: Kube, health: HealthClient, metrics: Metrics, *, clock: Clock, instance: str) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        health: HealthClient,
+        metrics: Metrics,
+        *,
+        clock: Clock,
+        instance: str,
+        extension: Extension = nothing,
+    ) -> None:
         """`instance` is this process's name in Events."""
         self._kube = kube
         self._health = health
@@ -43,6 +52,7 @@ class Reconciler:
         self._instance = instance
         self._memory: dict[LedgerKey, Memory] = {}
         self._executor = Executor(kube, health)
+        self._extension = extension
 
     def forget(self, key: LedgerKey) -> None:
         """Drop what is remembered of a ledger that is gone. Its children go by their owner references."""
@@ -86,13 +96,19 @@ class Reconciler:
             failures = await self._act(todo, wanted, seen)
         if any(isinstance(failure, errors.Conflict) for failure in failures):
             failures = [it for it in failures if not isinstance(it, errors.Conflict)] or failures
-        status = report.status(seen, wanted, todo, failures)
-        await self._report(ledger, status)
+        status = report.status(seen, wanted, todo, failures, self._clock())
+        added = Addition()
+        try:
+            added = await self._extension(seen, wanted, ready=status.is_ready and status.settled)
+        except errors.KubeError as error:
+            failures = [*failures, error]
+        await self._report(ledger, status.with_addition(added))
         if failures:
             raise failures[0]
-        return None if status.settled else MOVING_SECONDS
+        pauses = [it for it in (added.pause, None if status.settled else MOVING_SECONDS) if it is not None]
+        return min(pauses, default=None)
 
-    async def _ask(self, wanted: Desired, seen: Observation) -> Any:
+    async def _ask(self, wanted: Desired, seen: Observation) -> Health | None:
         ready = sum(int((it.get("status") or {}).get("readyReplicas") or 0) for it in seen.of("Deployment", "api"))
         # Without a ready replica the Service has nobody to answer: the connection would only time out.
         return await self._health.ask(wanted.health_url, wanted.authority) if ready else None

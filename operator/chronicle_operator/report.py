@@ -12,6 +12,8 @@ from chronicle_operator.apply import Manifest
 from chronicle_operator.conditions import Condition
 from chronicle_operator.day2.operations import Agenda, Operation
 from chronicle_operator.desired import Desired
+from chronicle_operator.extension import Addition
+from chronicle_operator.figures import figures
 from chronicle_operator.observe import Observation
 
 
@@ -27,6 +29,10 @@ class Report:
     def is_ready(self) -> bool:
         """Whether the ledger is Ready."""
         return any(it.type == "Ready" and it.status == "True" for it in self.conditions)
+
+    def with_addition(self, added: Addition) -> Report:
+        """Return this report with what an extension adds."""
+        return Report([*self.conditions, *added.conditions], {**self.fields, **added.fields}, self.settled)
 
     def merged(self, old: Mapping[str, Any], generation: int, now: datetime) -> dict[str, Any]:
         """Return the whole status to store."""
@@ -62,7 +68,9 @@ def invalid(ledger: Manifest, problem: str) -> Report:
     )
 
 
-def status(seen: Observation, wanted: Desired, todo: Agenda, failures: Sequence[errors.KubeError]) -> Report:
+def status(
+    seen: Observation, wanted: Desired, todo: Agenda, failures: Sequence[errors.KubeError], now: datetime
+) -> Report:
     """Return the report of a full reconcile."""
     if wanted.hibernated:
         found = [*assess.hibernated(seen), wanted.certificates]
@@ -73,7 +81,7 @@ def status(seen: Observation, wanted: Desired, todo: Agenda, failures: Sequence[
     if failures:
         found = [_blocked(progressing) if it.type == "Ready" else it for it in found]
     settled = progressing.status == "False" and not failures
-    return Report([*found, progressing, NOT_PAUSED], _figures(seen, wanted, todo.operations), settled)
+    return Report([*found, progressing, NOT_PAUSED], figures(seen, wanted, todo.operations, now), settled)
 
 
 def _progressing(
@@ -92,8 +100,3 @@ def _progressing(
 
 def _blocked(progressing: Condition) -> Condition:
     return Condition("Ready", "False", progressing.reason, progressing.message)
-
-
-def _figures(seen: Observation, wanted: Desired, operations: Sequence[Operation]) -> dict[str, Any]:
-    del seen, wanted, operations
-    return {}

@@ -31,6 +31,7 @@ class Plan:
     replicas: Mapping[str, int]
     action: Begin | DeleteClaim | Finish | None = None
     message: str = ""
+    pod: str | None = None
 
     @property
     def busy(self) -> bool:
@@ -85,13 +86,15 @@ def plan(
     pod = f"{name(target)}-{live[name(target)] - 1}"
     waiting = f"{pod} is to be decommissioned"
     if sum(live.values()) <= SMALLEST_CLUSTER:
-        return Plan(held, message=f"{waiting}, but {SMALLEST_CLUSTER} nodes must stay: add nodes elsewhere first")
+        return Plan(
+            held, pod=pod, message=f"{waiting}, but {SMALLEST_CLUSTER} nodes must stay: add nodes elsewhere first"
+        )
     found = next((it for it in of_set(pods, target) if name(it) == pod), None)
     if found is None or not is_ready(found):
-        return Plan(held, message=f"{waiting} once it is ready (its data is moved by the node itself)")
+        return Plan(held, pod=pod, message=f"{waiting} once it is ready (its data is moved by the node itself)")
     if not calm:
-        return Plan(held, message=f"{waiting} once every range has all its replicas")
-    return Plan(held, Begin(pod), f"decommissioning {pod}: moving its replicas to other nodes")
+        return Plan(held, pod=pod, message=f"{waiting} once every range has all its replicas")
+    return Plan(held, Begin(pod), f"decommissioning {pod}: moving its replicas to other nodes", pod)
 
 
 def _continue(
@@ -106,17 +109,18 @@ def _continue(
     if _finished(job, "Failed"):
         return Plan(
             held,
+            pod=pod,
             message=f"decommissioning {pod} failed: read the log of Job {name(job)}, then delete the Job to try again",
         )
     if not _finished(job, "Complete"):
-        return Plan(held, message=f"decommissioning {pod}: moving its replicas to other nodes")
+        return Plan(held, pod=pod, message=f"decommissioning {pod}: moving its replicas to other nodes")
     held[owner] = place
     if live.get(owner, 0) > place or any(name(it) == pod for it in pods):
-        return Plan(held, message=f"decommissioned {pod}: removing the pod")
+        return Plan(held, pod=pod, message=f"decommissioned {pod}: removing the pod")
     claim = next((name(it) for it in claims if name(it).endswith(f"-{pod}")), None)
     if claim is not None:
-        return Plan(held, DeleteClaim(claim), f"decommissioned {pod}: removing its empty volume")
-    return Plan(held, Finish(name(job), str(job["metadata"]["uid"])), f"decommissioned {pod}")
+        return Plan(held, DeleteClaim(claim), f"decommissioned {pod}: removing its empty volume", pod)
+    return Plan(held, Finish(name(job), str(job["metadata"]["uid"])), f"decommissioned {pod}", pod)
 
 
 def _finished(job: Object, how: str) -> bool:

@@ -26,6 +26,7 @@ class Operation:
     component: str
     type: str
     message: str
+    pod: str | None = None
 
 
 Action = decommission.Begin | decommission.DeleteClaim | decommission.Finish | rollout.Replace
@@ -57,12 +58,13 @@ def agenda(manifests: Sequence[Mapping[str, Any]], seen: Observation, now: datet
     plan = decommission.plan(wanted, sets, pods, seen.claims, jobs, calm=calm)
 
     actions: list[Action] = [plan.action] if plan.action else []
-    operations = [Operation(DATABASE, "Decommission", plan.message)] if plan.busy else []
+    operations = [Operation(DATABASE, "Decommission", plan.message, plan.pod)] if plan.busy else []
     begun = _job_exists(jobs)
     for component, step in ((DATABASE, roll), (BUS, bus)):
         if isinstance(step, rollout.Finished):
             continue
-        operations.append(Operation(component, "RollingUpdate", step.message))
+        pod = step.pod if isinstance(step, rollout.Replace) else None
+        operations.append(Operation(component, "RollingUpdate", step.message, pod))
         if (
             isinstance(step, rollout.Replace)
             and not begun
