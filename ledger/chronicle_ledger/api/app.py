@@ -16,6 +16,7 @@ from chronicle_ledger.api.edge import Edge
 from chronicle_ledger.api.operation import Operation, OperationRoute, routes
 from chronicle_ledger.api.problems import Problem
 from chronicle_ledger.api.service import Service
+from chronicle_ledger.api.switch import Switch
 
 MODULES: Final = (transfers, batch, transactions, accounts, holds, history, probes)
 """The modules with operations; the busiest first, since routes are tried in this order."""
@@ -53,7 +54,8 @@ def build(service: Service) -> Edge:
 
     app = framework()
     app.openapi = openapi.document  # type: ignore[method-assign]
-    return Edge(app, service)
+    listed = [route for route in app.router.routes if isinstance(route, OperationRoute)]
+    return Edge(Switch(app, listed), service)
 
 
 async def _unrouted(request: Request, error: Exception) -> Response:

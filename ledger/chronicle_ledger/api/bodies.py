@@ -53,7 +53,7 @@ class Body:
         """Decode and check `body`. Raises Problem."""
         try:
             value = self._decoder.decode(body)
-            json.loads(body, object_pairs_hook=_once)
+            _TWICE.decode(body.decode())
         except msgspec.ValidationError as error:
             raise _invalid(str(error)) from None
         except (ValueError, RecursionError) as error:  # msgspec.DecodeError and UnicodeDecodeError are ValueErrors
@@ -71,6 +71,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise Problem("malformed_json", f"The member {twice!r} is given twice.", field=twice)
     return members
+
+
+_TWICE = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def _check_media_type(call: Call) -> None:

@@ -81,6 +81,12 @@ CATALOGUE: dict[str, Definition] = {
     ),
     "already_reversed": Definition(409, "Already reversed", "The transaction was reversed before."),
     "hold_not_pending": Definition(409, "Hold not pending", "The hold was captured before.", {"state": "captured"}),
+    "batch_aborted": Definition(
+        409,
+        "Batch aborted",
+        "Nothing was posted: the batch is atomic and another of its transactions was refused.",
+        {"index": 3},
+    ),
     # 412
     "precondition_failed": Definition(
         412, "Precondition failed", 'The account is at version 8, not at "7" as If-Match says.', {"version": 8}
@@ -107,12 +113,6 @@ CATALOGUE: dict[str, Definition] = {
         422, "Capture exceeds hold", "The hold is of 50; 60 cannot be captured.", {"held": 50, "amount": 60}
     ),
     "not_reversible": Definition(422, "Not reversible", "A transaction of kind hold cannot be reversed."),
-    "batch_aborted": Definition(
-        422,
-        "Batch aborted",
-        "Nothing was posted: the batch is atomic and another of its transactions was refused.",
-        {"index": 3},
-    ),
     # 500, 503
     "internal_error": Definition(
         500, "Internal error", "An error of the service; its log has it under this request's id."
