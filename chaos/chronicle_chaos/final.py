@@ -17,6 +17,9 @@ from chronicle_chaos.errors import UnreadableRun
 PAGE = 500
 READS_AT_ONCE = 16
 
+PROOF_SECONDS = 60.0
+"""A proof reads the whole ledger, so it may take longer than any other read."""
+
 
 class FinalAccount(msgspec.Struct, frozen=True):
     """An account with all of its entries, oldest first (amounts in minor units). The entries were read after the
@@ -31,13 +34,14 @@ class FinalAccount(msgspec.Struct, frozen=True):
 
 
 class FinalReads(msgspec.Struct):
-    """What was read. `errors` says what could not be: those accounts and transactions are unknown, not absent."""
+    """What was read. `errors` says which accounts and transactions could not be: they are unknown, not absent."""
 
     accounts: dict[str, FinalAccount] = {}
     transactions: dict[str, dict[str, Any] | None] = {}
     currency_total: int | None = None
     currency_accounts: int = 0
     proof: dict[str, Any] | None = None
+    proof_error: str | None = None
     lag_events: int | None = None
     backlog: int | None = None
     errors: list[str] = []
@@ -67,8 +71,8 @@ class FinalReader:
         await self._proof(reads)
         return reads
 
-    async def _get(self, path: str, reads: FinalReads, patience: float | None = None) -> Any:
-        answer = await self.client.get(self.url + path, timeout=patience or self.patience)
+    async def _get(self, path: str, reads: FinalReads) -> Any:
+        answer = await self.client.get(self.url + path, timeout=self.patience)
         if answer.kind == "ok":
             return answer.body
         if answer.status != 404:
@@ -113,20 +117,23 @@ class FinalReader:
         cursor: str | None = ""
         while cursor is not None:
             after = f"&cursor={cursor}" if cursor else ""
-            page = await self._get(f"/v1/accounts?currency={currency}&limit={PAGE}{after}", reads)
-            if page is None:
-                reads.errors.append(f"the accounts in {currency} could not be listed")
+            answer = await self.client.get(
+                f"{self.url}/v1/accounts?currency={currency}&limit={PAGE}{after}", timeout=self.patience
+            )
+            if answer.kind != "ok":
                 return
+            page = answer.body
             total += sum(a["balance"] for a in page["accounts"])
             count += len(page["accounts"])
             cursor = page.get("next_cursor")
         reads.currency_total, reads.currency_accounts = total, count
 
     async def _proof(self, reads: FinalReads) -> None:
-        body = await self._get("/v1/proof", reads, patience=60.0)
-        if body is None:
-            reads.errors.append("GET /v1/proof did not answer")
-        reads.proof = body
+        answer = await self.client.get(f"{self.url}/v1/proof", timeout=PROOF_SECONDS)
+        if answer.kind == "ok" and isinstance(answer.body, dict):
+            reads.proof = answer.body
+        else:
+            reads.proof_error = answer.error or f"{answer.status} {answer.code or ''}".strip()
 
 
 def _entry(entry: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ class Agreement:
         """Judge by the proof among the final reads."""
         proof = case.reads.proof
         if proof is None or "checks" not in proof:
-            raise CannotTell("the ledger gave no proof")
+            raise CannotTell(f"the ledger gave no proof: {case.reads.proof_error}")
         checks = proof["checks"]
         if not checks:
             raise CannotTell("the proof checked nothing")

@@ -48,6 +48,7 @@ class Linearizability:
             steps = steps_of(account.id, case.history.clients)
             steps_total += len(steps)
             problems += out_of_order(account.id, steps)
+            problems += made_twice(account.id, steps)
             problems += wrong_reads(account, case.history.clients)
             found = unexplained_refusals(account, steps, case.history.clients)
             problems += found
@@ -99,6 +100,18 @@ def out_of_order(account: str, steps: Iterable[Step]) -> list[str]:
             )
         if newest is None or step.version > newest.version:
             newest = step
+    return problems
+
+
+def made_twice(account: str, steps: Iterable[Step]) -> list[str]:
+    """Two writes that were both told they had made the same version: one of them has overwritten the other."""
+    first: dict[int, Step] = {}
+    problems = []
+    for step in steps:
+        if step.wrote and first.setdefault(step.version, step) is not step:
+            problems.append(
+                f"account {account}: {first[step.version].what} and {step.what} both made version {step.version}"
+            )
     return problems
 
 

@@ -235,6 +235,13 @@ def test_linearizability_finds_a_write_that_comes_before_one_that_had_ended() ->
     assert "began after" in judge(Linearizability(), story.change(lambda e: e is last, early)).message
 
 
+def test_linearizability_finds_two_writes_that_made_the_same_version() -> None:
+    story = correct_story(12)
+    last = next(e for e in story.events if e.type == "ok" and e.key == "last")
+    story.operation("deposit", {"account_id": "a0", "amount": 1}, LOAD_OFF - 9, LOAD_OFF - 1, "ok", last.value, key="x")
+    assert "both made version" in judge(Linearizability(), story).message
+
+
 @pytest.mark.parametrize("field", ["balance_after", "amount"])
 def test_linearizability_finds_a_broken_running_sum(field: str) -> None:
     story = correct_story(13)
