@@ -1,0 +1,267 @@
+"""Account by account: versions, sums, floors, heads, and the read model beside them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import date
+from uuid import UUID
+
+from chronicle_ledger.events.proof.check import Check
+from chronicle_ledger.events.proof.merge import Source
+from chronicle_ledger.store import audit
+from chronicle_ledger.store.audit import DayRow, LedgerAccount, LedgerEntry, StatementRow, ViewRow
+from chronicle_ledger.store.pool import Connection
+
+GENESIS = bytes(32)
+
+Repair = Callable[[UUID], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Walk:
+    """The state of one account while its entries go by."""
+
+    account: UUID
+    version: int = 0
+    balance: int = 0
+    held: int = 0
+    floor: int | None = None
+    head: bytes | None = GENESIS
+    at_view: tuple[int, int] | None = None
+    next_after_view: UUID | None = None
+    days: dict[date, list[int]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Totals:
+    """What was counted on the way."""
+
+    accounts: int = 0
+    entries: int = 0
+    view_accounts: int = 0
+    view_behind: int = 0
+    head: str = ""
+
+
+class AccountsAudit:
+    """Runs the checks that go account by account. `acknowledged(txn)` says whether the projector has acknowledged
+    the message of a transaction: then its entries must be in the read model."""
+
+    def __init__(self, acknowledged: Callable[[UUID], bool], repair: Repair | None = None) -> None:
+        self.balanced = Check("balanced", "entries", "accounts and entries sum to zero in each currency")
+        self.dense = Check("dense_versions", "entries", "each account's versions run from 1 without a gap")
+        self.sums = Check("running_sums", "entries", "each balance is the sum of the entries up to it")
+        self.floors = Check("floors", "balances", "no balance was ever under the floor in force")
+        self.heads = Check("heads", "accounts", "each account's head is the hash of its last transaction")
+        self.view = Check("view", "statement lines", "the read model equals the ledger at its version")
+        self.totals = Totals()
+        self._acknowledged = acknowledged
+        self._repair = repair
+        self._sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        self._ledger_head = hashlib.sha256()
+
+    @property
+    def checks(self) -> list[Check]:
+        """In the order in which they are shown."""
+        return [self.balanced, self.dense, self.sums, self.floors, self.heads, self.view]
+
+    async def run(self, conn: Connection) -> None:
+        """Walk through everything."""
+        of = await audit.generation(conn)
+        accounts = Source(audit.accounts(conn), lambda row: row.id)
+        entries = Source(audit.entries(conn), lambda row: row.account_id)
+        views = Source(audit.view_accounts(conn, of), lambda row: row.id)
+        statements = Source(audit.statements(conn, of), lambda row: row.account_id)
+        days = Source(audit.days(conn, of), lambda row: row.account_id)
+        sources = (accounts, entries, views, statements, days)
+        while True:
+            heads = [head for source in sources if (head := await source.peek()) is not None]
+            if not heads:
+                break
+            account = min(heads, key=lambda id_: id_.int)
+            row, view = await accounts.one(account), await views.one(account)
+            before = self.view.differences
+            walk = await self._walk(account, view, entries.of(account), statements.of(account))
+            self._finish(row, walk)
+            await self._compare_view(row, view, walk, days.of(account))
+            if self.view.differences > before and self._repair is not None:
+                await self._repair(account)
+        self._conclude()
+
+    async def _walk(
+        self,
+        account: UUID,
+        view: ViewRow | None,
+        entries: AsyncIterator[LedgerEntry],
+        statements: AsyncIterator[StatementRow],
+    ) -> Walk:
+        walk = Walk(account)
+        seen = view.version if view is not None else 0
+        line = await anext(statements, None)
+        async for entry in entries:
+            self._entry(walk, entry)
+            while line is not None and line.version < entry.version:
+                self._foreign_line(line)
+                line = await anext(statements, None)
+            if entry.version <= seen:
+                self._line(entry, line if line is not None and line.version == entry.version else None)
+                _count_day(walk, entry)
+                walk.at_view = (entry.balance_after, entry.held_after)
+            elif entry.version == seen + 1:
+                walk.next_after_view = entry.txn_id
+            if line is not None and line.version == entry.version:
+                if entry.version > seen:
+                    self._foreign_line(line)
+                line = await anext(statements, None)
+        while line is not None:
+            self._foreign_line(line)
+            line = await anext(statements, None)
+        return walk
+
+    def _entry(self, walk: Walk, entry: LedgerEntry) -> None:
+        self.totals.entries += 1
+        where = {"account_id": entry.account_id, "version": entry.version, "transaction_id": entry.txn_id}
+        self._sums[entry.currency][1] += entry.amount
+        self.dense.compared += 1
+        if entry.version != walk.version + 1:
+            self.dense.differ(
+                f"account {entry.account_id}: version {walk.version + 1} is missing (the next one is {entry.version})",
+                account_id=entry.account_id, missing=walk.version + 1, found=entry.version,
+            )  # fmt: skip
+        elif (walk.balance + entry.amount, walk.held + entry.held) != (entry.balance_after, entry.held_after):
+            # After a gap the sums cannot be followed; the gap itself was reported.
+            self.sums.differ(
+                f"account {entry.account_id} version {entry.version}: says balance {entry.balance_after} and held"
+                f" {entry.held_after}, its entries sum to {walk.balance + entry.amount} and {walk.held + entry.held}",
+                **where, balance_after=entry.balance_after, sum=walk.balance + entry.amount,
+            )  # fmt: skip
+        self.sums.compared += 1
+        walk.floor = entry.floor_change().get("floor", walk.floor)
+        self.floors.compared += 1
+        if walk.floor is not None and entry.balance_after - entry.held_after < walk.floor:
+            self.floors.differ(
+                f"account {entry.account_id} version {entry.version}: {entry.balance_after - entry.held_after}"
+                f" available, under its floor of {walk.floor}",
+                **where, available=entry.balance_after - entry.held_after, floor=walk.floor,
+            )  # fmt: skip
+        walk.version, walk.balance, walk.held = entry.version, entry.balance_after, entry.held_after
+        walk.head = entry.hash
+
+    def _finish(self, row: LedgerAccount | None, walk: Walk) -> None:
+        if row is None:
+            if walk.version:
+                self.sums.differ(f"account {walk.account} has entries but no row", account_id=walk.account)
+            return
+        self.totals.accounts += 1
+        self._sums[row.currency][0] += row.balance
+        self._ledger_head.update(row.id.bytes + bytes(row.head))
+        if row.version != walk.version:
+            self.dense.differ(
+                f"account {row.id} is at version {row.version}, its last entry at {walk.version}",
+                account_id=row.id, account_version=row.version, last_version=walk.version,
+            )  # fmt: skip
+        elif (row.balance, row.held) != (walk.balance, walk.held):
+            self.sums.differ(
+                f"account {row.id}: balance {row.balance} and held {row.held}, its last entry says {walk.balance} and"
+                f" {walk.held}",
+                account_id=row.id, balance=row.balance, sum=walk.balance,
+            )  # fmt: skip
+        if row.floor != walk.floor:
+            self.floors.differ(
+                f"account {row.id}: floor {row.floor}, its transactions set {walk.floor}",
+                account_id=row.id, floor=row.floor, set_floor=walk.floor,
+            )  # fmt: skip
+        self.heads.compared += 1
+        if bytes(row.head) != walk.head:
+            self.heads.differ(
+                f"account {row.id}: its head is not the hash of the transaction that wrote version {walk.version}",
+                account_id=row.id, version=walk.version,
+            )  # fmt: skip
+
+    def _foreign_line(self, line: StatementRow) -> None:
+        self.view.differ(
+            f"read model: account {line.account_id} has a line of version {line.version} that should not be there",
+            account_id=line.account_id, version=line.version, transaction_id=line.txn_id,
+        )  # fmt: skip
+
+    def _line(self, entry: LedgerEntry, line: StatementRow | None) -> None:
+        self.view.compared += 1
+        where = {"account_id": entry.account_id, "version": entry.version, "transaction_id": entry.txn_id}
+        if line is None:
+            self.view.differ(
+                f"read model: account {entry.account_id} lacks the line of version {entry.version}", **where
+            )
+            return
+        ledger = (entry.txn_id, entry.kind, entry.amount, entry.held, entry.balance_after, entry.held_after)
+        model = (line.txn_id, line.kind, line.amount, line.held, line.balance_after, line.held_after)
+        if ledger != model:
+            self.view.differ(
+                f"read model: account {entry.account_id} version {entry.version} says balance {line.balance_after} by"
+                f" {line.amount}, the ledger {entry.balance_after} by {entry.amount}",
+                **where, view_balance=line.balance_after, balance=entry.balance_after,
+            )  # fmt: skip
+
+    async def _compare_view(
+        self, row: LedgerAccount | None, view: ViewRow | None, walk: Walk, days: AsyncIterator[DayRow]
+    ) -> None:
+        found = {day.day: day async for day in days}
+        if view is not None:
+            self.totals.view_accounts += 1
+            self._compare_balance(view, walk)
+        for day, sums in walk.days.items():
+            got = found.pop(day, None)
+            if got is None or [got.debits, got.credits, got.entries, got.closing_balance] != sums:
+                self.view.differ(
+                    f"read model: the totals of account {walk.account} on {day} are not those of its entries",
+                    account_id=walk.account, day=day,
+                )  # fmt: skip
+        for day in found:
+            self.view.differ(
+                f"read model: account {walk.account} has totals for {day} without entries",
+                account_id=walk.account, day=day,
+            )  # fmt: skip
+        if row is not None and (view is None or view.version < row.version):
+            self.totals.view_behind += 1
+            if walk.next_after_view is not None and self._acknowledged(walk.next_after_view):
+                self.view.differ(
+                    f"read model: transaction {walk.next_after_view} was acknowledged, but account {walk.account}"
+                    " does not show it",
+                    account_id=walk.account, transaction_id=walk.next_after_view,
+                )  # fmt: skip
+
+    def _compare_balance(self, view: ViewRow, walk: Walk) -> None:
+        if view.version > walk.version:
+            self.view.differ(
+                f"read model: account {view.id} is at version {view.version}, which the ledger has not reached"
+                f" ({walk.version})",
+                account_id=view.id, view_version=view.version, version=walk.version,
+            )  # fmt: skip
+        elif walk.at_view != (view.balance, view.held):
+            balance = walk.at_view[0] if walk.at_view else None
+            self.view.differ(
+                f"read model: account {view.id} at version {view.version} has balance {view.balance}, the ledger"
+                f" {balance}",
+                account_id=view.id, version=view.version, view_balance=view.balance, balance=balance,
+            )  # fmt: skip
+
+    def _conclude(self) -> None:
+        self.balanced.compared = self.totals.entries
+        self.balanced.figures = {"currencies": len(self._sums), "accounts": self.totals.accounts}
+        for currency, (balances, amounts) in sorted(self._sums.items()):
+            if balances or amounts:
+                self.balanced.differ(
+                    f"{currency}: balances sum to {balances} and entries to {amounts}, not 0",
+                    currency=currency, balances=balances, entries=amounts,
+                )  # fmt: skip
+        self.view.figures = {"accounts": self.totals.view_accounts, "behind": self.totals.view_behind}
+        self.totals.head = self._ledger_head.hexdigest()
+
+
+def _count_day(walk: Walk, entry: LedgerEntry) -> None:
+    sums = walk.days.setdefault(entry.day, [0, 0, 0, 0])
+    sums[0 if entry.amount < 0 else 1] += abs(entry.amount)
+    sums[2] += 1
+    sums[3] = entry.balance_after

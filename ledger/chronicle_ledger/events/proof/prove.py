@@ -1,0 +1,165 @@
+"""Making a proof: read the outbox at one moment, then the stream, then everything else at the same moment."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from chronicle_ledger.events.bus import Bus, BusUnavailable
+from chronicle_ledger.events.proof.accounts import AccountsAudit, Repair
+from chronicle_ledger.events.proof.check import Check, Result, overall
+from chronicle_ledger.events.proof.transactions import StreamRepair, TransactionsAudit
+from chronicle_ledger.events.proof.witness import Witness
+from chronicle_ledger.events.puller import ConsumerGone
+from chronicle_ledger.events.replay import StreamSilent, replay
+from chronicle_ledger.events.stream import CONSUMER, STREAM
+from chronicle_ledger.store import audit
+from chronicle_ledger.store.pool import Connection, Database
+
+CONNECT_SECONDS = 2.0
+HEARD_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was found. `head` is the hash over all accounts' heads: two ledgers with one head have one history."""
+
+    at: datetime
+    seconds: float
+    checks: list[Check]
+    accounts: int
+    entries: int
+    transactions: int
+    head: str
+
+    @property
+    def result(self) -> Result:
+        """Failed, Inconclusive or Passed."""
+        return overall(self.checks)
+
+    def document(self) -> dict[str, Any]:
+        """The proof as JSON-ready values."""
+        return {
+            "result": self.result.value,
+            "at": self.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "seconds": round(self.seconds, 3),
+            "ledger": {
+                "accounts": self.accounts,
+                "transactions": self.transactions,
+                "entries": self.entries,
+                "head": self.head,
+            },
+            "checks": [check.document() for check in self.checks],
+        }
+
+
+async def prove(
+    database: Database,
+    bus: Bus | None,
+    *,
+    view_repair: Repair | None = None,
+    stream_repair: StreamRepair | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Proof:
+    """Compare ledger, stream and read model. `bus` None: this ledger has no stream. Raises the driver's errors.
+
+    Where the ledger, not the copies, changes meanwhile, nothing of it is seen: everything of the database is read at
+    one moment. The stream is read after that moment, so it holds all that had left the outbox by then; what it holds
+    beyond is looked up in the ledger as it is now.
+    """
+    begun = time.monotonic()
+    floor, trouble = await _acknowledged_up_to(bus)
+    with Witness() as witness:
+        async with audit.snapshot(database) as conn:
+            at = now()
+            await _hear_outbox(conn, witness)
+            if bus is not None and trouble is None:
+                trouble = await _hear_stream(bus, witness)
+            heard = bus is not None and trouble is None
+            accounts = AccountsAudit(lambda txn: heard and _within(witness.sequence_of(txn), floor), view_repair)
+            transactions = TransactionsAudit(witness if heard else None, _known(database), stream_repair)
+            if bus is None:
+                transactions.stream.prevent(Result.NOT_APPLICABLE, "no stream: CHRONICLE_NATS_URLS is not set")
+            elif trouble is not None:
+                transactions.stream.prevent(Result.INCONCLUSIVE, trouble)
+            await accounts.run(conn)
+            await transactions.run(conn, accounts.balanced)
+    totals = accounts.totals
+    checks = [*accounts.checks, *transactions.checks]
+    seconds = time.monotonic() - begun
+    return Proof(at, seconds, checks, totals.accounts, totals.entries, transactions.transactions, totals.head)
+
+
+def _within(sequence: int | None, floor: int) -> bool:
+    return sequence is not None and sequence <= floor
+
+
+def _known(database: Database) -> Callable[[list[UUID]], Awaitable[set[UUID]]]:
+    async def known(ids: list[UUID]) -> set[UUID]:
+        return await audit.known(database, ids)
+
+    return known
+
+
+async def _acknowledged_up_to(bus: Bus | None) -> tuple[int, str | None]:
+    """The last stream sequence up to which the projector has acknowledged everything, looked up before the moment of
+    the proof; and why the stream cannot be read, if it cannot."""
+    if bus is None:
+        return 0, None
+    if not await bus.wait_connected(CONNECT_SECONDS):
+        return 0, "NATS cannot be reached, so the stream was not compared; try again when it is back"
+    try:
+        info = await bus.jetstream().consumer_info(STREAM, CONSUMER)
+    except NotFoundError:
+        return 0, None
+    except (NatsError, BusUnavailable, TimeoutError) as error:
+        return 0, f"JetStream does not answer ({str(error) or type(error).__name__}); try again"
+    return (info.ack_floor.stream_seq if info.ack_floor else 0), None
+
+
+async def _hear_outbox(conn: Connection, witness: Witness) -> None:
+    # The first statement: on PostgreSQL it fixes the moment, and it must come before the stream is read.
+    async for page in audit.outbox(conn):
+        witness.hear((None, payload.encode()) for _, payload in page)
+
+
+async def _hear_stream(bus: Bus, witness: Witness) -> str | None:
+    try:
+        async with _messages(bus.jetstream()) as messages:
+            batch: list[tuple[int | None, bytes]] = []
+            async for sequence, data in messages:
+                batch.append((sequence, data))
+                if len(batch) >= HEARD_AT_ONCE:
+                    witness.hear(batch)
+                    batch.clear()
+                    await asyncio.sleep(0)
+            witness.hear(batch)
+    except NotFoundError:
+        return None  # no stream: it holds nothing, and the comparison says what it lacks
+    except (NatsError, BusUnavailable, ConsumerGone, StreamSilent, TimeoutError) as error:
+        return f"the stream could not be read to its end ({str(error) or type(error).__name__}); try again"
+    return None
+
+
+@asynccontextmanager
+async def _messages(js: JetStreamContext) -> AsyncIterator[AsyncIterator[tuple[int, bytes]]]:
+    source = replay(js, STREAM)
+
+    async def pairs() -> AsyncIterator[tuple[int, bytes]]:
+        async for message in source:
+            yield message.metadata.sequence.stream, message.data
+
+    try:
+        yield pairs()
+    finally:
+        await source.aclose()  # type: ignore[attr-defined]

@@ -1,0 +1,138 @@
+"""Transaction by transaction: the hash chain, and what the stream and the outbox say of each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
+from uuid import UUID
+
+from chronicle_ledger.domain.hashing import recompute
+from chronicle_ledger.domain.payload import payload_of
+from chronicle_ledger.domain.transaction import Transaction
+from chronicle_ledger.events.proof.check import Check
+from chronicle_ledger.events.proof.witness import Testimony, Witness, digest
+from chronicle_ledger.store import audit
+from chronicle_ledger.store.pool import Connection
+
+Known = Callable[[list[UUID]], Awaitable[set[UUID]]]
+
+
+class StreamRepair(Protocol):
+    """What `reconcile` does about what the stream lacks or has too much."""
+
+    async def missing(self, transaction: Transaction) -> None:
+        """A posted transaction has no message, or a wrong one."""
+
+    async def foreign(self, testimony: Testimony) -> None:
+        """A message speaks of a transaction that the ledger does not have, or differs from the ledger's."""
+
+
+class TransactionsAudit:
+    """Runs the checks that go transaction by transaction. `witness` None: the stream could not be read."""
+
+    def __init__(self, witness: Witness | None, known: Known, repair: StreamRepair | None = None) -> None:
+        self.chain = Check("chain", "transactions", "each transaction's hash covers its content and what came before")
+        self.stream = Check("stream", "transactions", "outbox and stream together hold exactly the ledger's events")
+        self.transactions = 0
+        self._witness = witness
+        self._known = known
+        self._repair = repair
+
+    @property
+    def checks(self) -> list[Check]:
+        """In the order in which they are shown."""
+        return [self.chain, self.stream]
+
+    async def run(self, conn: Connection, balanced: Check) -> None:
+        """Walk through everything; transactions that do not sum to zero go to `balanced`."""
+        after = audit.FIRST
+        async for page in audit.transactions(conn):
+            self.transactions += len(page)
+            for transaction in page:
+                self._balance(transaction, balanced)
+                self._hash(transaction)
+            if self._witness is not None:
+                await self._compare(page, self._witness.between(after, page[-1].id))
+            after = page[-1].id
+        if self._witness is not None:
+            await self._foreign(list(self._witness.between(after, None)))
+            for sequence, reason in self._witness.unreadable():
+                self.stream.differ(f"message {sequence} of the stream is {reason}", sequence=sequence)
+            self.stream.figures = {"messages": self._witness.messages, **self._witness.counts()}
+
+    def _balance(self, transaction: Transaction, balanced: Check) -> None:
+        sums: dict[str, int] = defaultdict(int)
+        for entry in transaction.entries:
+            sums[entry.currency] += entry.amount
+        for currency, total in sums.items():
+            if total:
+                balanced.differ(
+                    f"transaction {transaction.id}: its entries in {currency} sum to {total}, not 0",
+                    transaction_id=transaction.id, currency=currency, sum=total,
+                )  # fmt: skip
+
+    def _hash(self, transaction: Transaction) -> None:
+        self.chain.compared += 1
+        if not transaction.entries:
+            self.chain.differ(f"transaction {transaction.id} has no entries", transaction_id=transaction.id)
+            return
+        for entry in transaction.entries:
+            if entry.previous is None:
+                self.chain.differ(
+                    f"what wrote version {entry.version - 1} of account {entry.account_id} is gone; transaction"
+                    f" {transaction.id} comes after it",
+                    account_id=entry.account_id, version=entry.version - 1, transaction_id=transaction.id,
+                )  # fmt: skip
+                return
+        try:
+            fits = recompute(transaction) == transaction.hash
+        except ValueError as error:
+            self.chain.differ(f"transaction {transaction.id} cannot be hashed: {error}", transaction_id=transaction.id)
+            return
+        if not fits:
+            self.chain.differ(
+                f"transaction {transaction.id} ({transaction.kind}) is not what was posted: its hash does not fit its"
+                " content or what came before it",
+                transaction_id=transaction.id, account_id=transaction.entries[0].account_id,
+                version=transaction.entries[0].version,
+            )  # fmt: skip
+
+    async def _compare(self, page: list[Transaction], testimonies: Iterable[Testimony]) -> None:
+        said = {testimony.id: testimony for testimony in testimonies}
+        for transaction in page:
+            self.stream.compared += 1
+            testimony = said.pop(transaction.id, None)
+            if testimony is None:
+                self.stream.differ(
+                    f"transaction {transaction.id} is neither in the outbox nor in the stream",
+                    transaction_id=transaction.id,
+                )
+            elif not testimony.same or testimony.digest != digest(payload_of(transaction).encode()):
+                self.stream.differ(
+                    f"the event of transaction {transaction.id} (message {testimony.sequence}) is not what the ledger"
+                    " says",
+                    transaction_id=transaction.id, sequence=testimony.sequence,
+                )  # fmt: skip
+                if self._repair is not None:
+                    await self._repair.foreign(testimony)
+            else:
+                continue
+            if self._repair is not None:
+                await self._repair.missing(transaction)
+        await self._foreign(list(said.values()))
+
+    async def _foreign(self, testimonies: list[Testimony]) -> None:
+        if not testimonies:
+            return
+        # A message of a transaction posted after the moment of the proof is no stranger: ask the ledger as it is now.
+        known = await self._known([testimony.id for testimony in testimonies])
+        for testimony in testimonies:
+            if testimony.id in known:
+                continue
+            self.stream.differ(
+                f"message {testimony.sequence} speaks of transaction {testimony.id}, which the ledger does not have",
+                transaction_id=testimony.id, sequence=testimony.sequence,
+            )  # fmt: skip
+            if self._repair is not None:
+                await self._repair.foreign(testimony)

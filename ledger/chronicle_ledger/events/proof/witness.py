@@ -1,0 +1,104 @@
+"""What the stream and the outbox hold, indexed by transaction on disk: a stream of any length in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from chronicle_ledger.events.event import Unreadable, decode
+
+CACHE_KIB = 8192
+
+
+def digest(payload: bytes) -> bytes:
+    """What stands for a message: half of its SHA-256 (a collision would need 2^64 messages)."""
+    return hashlib.sha256(payload).digest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """What is known of one transaction outside the ledger. `sequence` is None while it waits in the outbox."""
+
+    id: UUID
+    digest: bytes
+    sequence: int | None
+    copies: int
+    same: bool
+    """Whether all copies are equal."""
+
+
+class Witness:
+    """A temporary SQLite file; use as a context manager."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="chronicle-proof-")
+        self._db = sqlite3.connect(Path(self._folder.name) / "witness.sqlite", isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = OFF")
+        self._db.execute("PRAGMA synchronous = OFF")
+        self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        self._db.execute(
+            "CREATE TABLE message (id BLOB PRIMARY KEY, digest BLOB NOT NULL, sequence INTEGER,"
+            " copies INTEGER NOT NULL, same INTEGER NOT NULL) WITHOUT ROWID"
+        )
+        self._db.execute("CREATE TABLE unreadable (sequence INTEGER PRIMARY KEY, reason TEXT NOT NULL)")
+        self.messages = 0
+        self.last_sequence = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._db.close()
+        self._folder.cleanup()
+
+    def hear(self, batch: Iterable[tuple[int | None, bytes]]) -> None:
+        """Take messages (stream sequence, or None for the outbox; payload)."""
+        self._db.execute("BEGIN")
+        for sequence, payload in batch:
+            self.messages += sequence is not None
+            self.last_sequence = max(self.last_sequence, sequence or 0)
+            try:
+                event = decode(payload)
+            except Unreadable as reason:
+                self._db.execute("INSERT INTO unreadable VALUES (?, ?)", (sequence, str(reason)))
+                continue
+            # An event may be in the outbox and in the stream: published, and its row not deleted yet.
+            self._db.execute(
+                "INSERT INTO message VALUES (?, ?, ?, ?, 1) ON CONFLICT (id) DO UPDATE SET copies = copies +"
+                " excluded.copies, same = same AND digest = excluded.digest,"
+                " sequence = COALESCE(sequence, excluded.sequence)",
+                (event.id.bytes, digest(payload), sequence, int(sequence is not None)),
+            )
+        self._db.execute("COMMIT")
+
+    def between(self, after: UUID, last: UUID | None) -> Iterator[Testimony]:
+        """What is known of transactions with ids in (after, last], in order; `last` None: to the end."""
+        bound = last.bytes if last is not None else b"\xff" * 17
+        for row in self._db.execute(
+            "SELECT id, digest, sequence, copies, same FROM message WHERE id > ? AND id <= ? ORDER BY id",
+            (after.bytes, bound),
+        ):
+            yield Testimony(UUID(bytes=row[0]), row[1], row[2], row[3], bool(row[4]))
+
+    def sequence_of(self, transaction: UUID) -> int | None:
+        """Where in the stream a transaction is, if it is."""
+        row = self._db.execute("SELECT sequence FROM message WHERE id = ?", (transaction.bytes,)).fetchone()
+        return None if row is None else row[0]
+
+    def unreadable(self) -> list[tuple[int, str]]:
+        """The first hundred messages that are no events: (sequence, reason)."""
+        return list(self._db.execute("SELECT sequence, reason FROM unreadable ORDER BY sequence LIMIT 100"))
+
+    def counts(self) -> dict[str, int]:
+        """How many transactions are in the stream, how many only in the outbox, how many messages repeat others."""
+        row = self._db.execute(
+            "SELECT COUNT(sequence), COUNT(*) - COUNT(sequence), COALESCE(SUM(MAX(copies - 1, 0)), 0) FROM message"
+        ).fetchone()
+        return {"in_stream": row[0], "only_in_outbox": row[1], "repeated": row[2]}
