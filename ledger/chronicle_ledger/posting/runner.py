@@ -92,6 +92,8 @@ class Runner:
                     await asyncio.sleep(min(self._random.uniform(0, pause), remaining))
                     pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
+            except Exception as error:  # noqa: BLE001 - a defect that one command sets off must not fail its neighbours
+                return None if len(works) > 1 else self._refused(works, error)
             answers: list[tuple[Work, Results | None]] = list(attempt.answers)
             for work in attempt.incomplete:
                 stuck = work.passes > _MOST_PASSES
@@ -107,7 +109,7 @@ class Runner:
 
     @staticmethod
     def _refused(works: Sequence[Work], error: BaseException) -> list[tuple[Work, Results | None]]:
-        _log.error("posting.refused", error=str(error), commands=[str(c.id) for w in works for c in w.commands])
+        _log.error("posting.refused", error=repr(error), commands=[str(c.id) for w in works for c in w.commands])
         refusal = LedgerError("The database refuses this request; nothing was posted. Please report it.")
         return [(work, [refusal] * len(work.commands)) for work in works]
 

@@ -36,6 +36,8 @@ def classify(error: BaseException) -> Failure:
 
     CockroachDB reports what it did not foresee as XX000 or XXUUU, lost quorum among it, so those count as unknown.
     """
+    if isinstance(error, (psycopg.DataError, psycopg.ProgrammingError)) and error.sqlstate is None:
+        return Failure.REFUSED  # by the driver, before anything was sent
     state = sqlstate(error)
     if state in _CONFLICTS:
         return Failure.CONFLICT

@@ -1,0 +1,53 @@
+"""Postings whose connection dies at every boundary between two messages: never twice, never lost."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from chronicle_ledger.posting.service import PostingLimits
+from chronicle_ledger.store import reads
+from support.cutting_proxy import CuttingProxy
+from support.ledger_bench import Bench, account_named, deposit
+
+A = account_named("a")
+
+
+def _proxy(url: str) -> CuttingProxy:
+    parts = urlsplit(url)
+    socket_folder = parse_qs(parts.query).get("host")
+    if socket_folder:
+        return CuttingProxy(unix_path=f"{socket_folder[0]}/.s.PGSQL.5432")
+    return CuttingProxy(host=parts.hostname, port=parts.port or 5432)
+
+
+def _through(url: str, port: int) -> str:
+    parts = urlsplit(url)
+    return f"postgresql://{parts.username}@127.0.0.1:{port}{parts.path}?sslmode=disable"
+
+
+@pytest.mark.parametrize("to_server", [True, False], ids=["request_lost", "answer_lost"])
+async def test_a_posting_survives_a_cut_at_every_message(bench: Bench, to_server: bool) -> None:
+    direct = await bench.service()
+    await bench.open(direct, "a")
+    async with _proxy(bench.urls[0]) as proxy:
+        service = await bench.service(
+            _through(bench.urls[0], proxy.port), size=1, limits=PostingLimits(deadline=30), statement_timeout=10
+        )
+        for warm in range(4):  # the driver prepares statements on their third use, which changes the messages
+            await service.submit(deposit(f"warm {warm}", A, 1))
+        cuts = 0
+        for boundary in range(1, 200):
+            proxy.arm(boundary, to_server=to_server)
+            posted = await service.submit(deposit(f"d{boundary}", A, 1))
+            assert posted.transaction.id == deposit(f"d{boundary}", A, 1).id
+            if not proxy.disarm():
+                break
+            cuts += 1
+        else:
+            pytest.fail("a posting of 200 messages? the proxy does not see the end of one")
+        assert cuts > 10, "the proxy did not see the messages of a posting"
+        balance = (await reads.get_account(bench.database, A)).balance
+        assert balance == 4 + boundary
+        await bench.assert_sound()
