@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from chronicle_operator import errors, kinds
 from chronicle_operator.day2 import decommission, rollout
 from chronicle_operator.day2.decommission_job import decommission_job
-from chronicle_operator.day2.operations import DATABASE, Action
+from chronicle_operator.day2.operations import Action
+from chronicle_operator.desired import Desired
 from chronicle_operator.health import HealthClient
 from chronicle_operator.kube import Kube
 from chronicle_operator.observe import Observation
 from chronicle_operator.pods import name
-
-if TYPE_CHECKING:
-    from chronicle_operator.desired import Desired
+from chronicle_operator.resources import LedgerContext, names
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +41,13 @@ class Executor:
                 await self._begin(pod, wanted, seen)
 
     async def _begin(self, pod: str, wanted: Desired, seen: Observation) -> None:
-        owner = next(it for it in seen.of("StatefulSet", DATABASE) if name(it) == pod.rpartition("-")[0])
-        host = f"{pod}.{owner['spec']['serviceName']}.{seen.namespace}.svc"
-        url = f"{'https' if wanted.authority else 'http'}://{host}:8080/_status/vars"
+        host = names.pod_address(pod, names.cockroach(name(seen.ledger)), seen.namespace)
+        url = f"{'https' if wanted.authority else 'http'}://{host}:{names.HTTP_PORT}/_status/vars"
         node = await self._health.node_id(url, wanted.authority)
         if node is None:
             raise errors.Unreachable(f"GET {url}", "no answer: the ID of the node to decommission is not known")
-        job = decommission_job(owner, seen.ledger, pod, node)
+        ledger = LedgerContext(name(seen.ledger), seen.namespace, seen.uid, wanted.spec)
+        job = decommission_job(ledger, pod, node)
         try:
             await self._kube.create(kinds.JOB, job)
         except errors.Conflict:

@@ -63,6 +63,12 @@ class Kubectl:
         """Run kubectl."""
         return run("kubectl", "--kubeconfig", str(self.kubeconfig), *arguments, given=given, seconds=seconds)
 
+    def follow(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start kubectl and leave it running, its stdout to be read."""
+        return subprocess.Popen(
+            ("kubectl", "--kubeconfig", str(self.kubeconfig), *arguments), stdout=subprocess.PIPE, text=True
+        )
+
     def get(self, kind: str, name: str, namespace: str) -> Object | None:
         """Return an object, None when there is none."""
         text = self("-n", namespace, "get", kind, name, "-o", "json", "--ignore-not-found")
@@ -71,7 +77,9 @@ class Kubectl:
     def list(self, kind: str, namespace: str, selector: str = "") -> list[Object]:
         """Return the objects of a kind (or of several, with commas)."""
         more = ["-l", selector] if selector else []
-        return list(json.loads(self("-n", namespace, "get", kind, "-o", "json", *more))["items"])
+        return list(
+            json.loads(self("-n", namespace, "get", kind, "-o", "json", "--show-managed-fields", *more))["items"]
+        )
 
     def apply(self, *manifests: Object | str) -> None:
         """Apply manifests, given as objects or as YAML."""

@@ -1,0 +1,106 @@
+"""One kind cluster for the whole session: made, filled, shared by the tests in file order, and taken down.
+
+`KEEP=1` keeps it. When a test failed, everything worth reading is collected in `runs/e2e/` first.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .evidence import collect
+from .machine import Kubectl, run, until
+from .world import CHAOS_MESH_CHART, CLUSTER, IMAGE, NODE_IMAGE, OPERATOR_NAMESPACE, ROOT, World
+
+NODES = """
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes:
+- role: control-plane
+- role: worker
+  labels: {topology.kubernetes.io/region: region-a, topology.kubernetes.io/zone: region-a-1}
+- role: worker
+  labels: {topology.kubernetes.io/region: region-a, topology.kubernetes.io/zone: region-a-2}
+- role: worker
+  labels: {topology.kubernetes.io/region: region-b, topology.kubernetes.io/zone: region-b-1}
+"""
+NEEDED = ("docker", "kind", "kubectl", "helm")
+failed: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember whether anything failed: the evidence is collected once, before the cluster goes."""
+    if report.failed:
+        failed.append(report.nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that the documentation quotes."""
+    figures = World.figures
+    if figures:
+        terminalreporter.section("figures of this run")
+        for key, value in figures.items():
+            terminalreporter.write_line(f"{key:45} {value}")
+
+
+@pytest.fixture(scope="session")
+def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
+    """Return a cluster with the project's image and Chaos Mesh in it."""
+    missing = [tool for tool in NEEDED if shutil.which(tool) is None]
+    if missing:
+        pytest.exit(f"`make e2e` needs {', '.join(missing)} on PATH", returncode=2)
+    kept = os.environ.get("CHRONICLE_E2E_KUBECONFIG")
+    if kept:  # a cluster that somebody keeps for development
+        yield Kubectl(Path(kept))
+        return
+    directory = tmp_path_factory.mktemp("kind")
+    (directory / "nodes.yaml").write_text(NODES)
+    tool = Kubectl(directory / "kubeconfig")
+    image = ["--image", NODE_IMAGE] if NODE_IMAGE else []
+    began = time.monotonic()
+    run("kind", "delete", "cluster", "--name", CLUSTER)
+    run(
+        *("kind", "create", "cluster", "--name", CLUSTER, "--config", str(directory / "nodes.yaml"), *image),
+        *("--kubeconfig", str(tool.kubeconfig), "--wait", "180s"),
+        seconds=420,
+    )
+    try:
+        run("kind", "load", "docker-image", IMAGE, "--name", CLUSTER, seconds=300)
+        install_chaos_mesh(tool)
+        World.figures["cluster with Chaos Mesh, s"] = f"{time.monotonic() - began:.0f}"
+        yield tool
+    finally:
+        if failed:
+            collect(tool, ROOT / "runs" / "e2e")
+        if not os.environ.get("KEEP"):
+            run("kind", "delete", "cluster", "--name", CLUSTER)
+
+
+def install_chaos_mesh(tool: Kubectl) -> None:
+    """Install Chaos Mesh for containerd, without what the scenarios do not use."""
+    source = [CHAOS_MESH_CHART] if Path(CHAOS_MESH_CHART).exists() else ["chaos-mesh", "--repo", CHAOS_MESH_CHART]
+    settings = (
+        "chaosDaemon.runtime=containerd,chaosDaemon.socketPath=/run/containerd/containerd.sock,"
+        "dashboard.create=false,dnsServer.create=false,controllerManager.replicaCount=1"
+    )
+    tool.helm("install", "chaos-mesh", *source, "-n", "chaos-mesh", "--create-namespace", "--set", settings)
+
+
+@pytest.fixture(scope="session")
+def world(kubectl: Kubectl) -> World:
+    """Return the operator, installed by its chart, and a namespace for the first ledger."""
+    world = World(kubectl)
+    world.install_operator()
+    until(
+        "the operator is available",
+        lambda: kubectl(
+            "-n", OPERATOR_NAMESPACE, "wait", "deploy", "--all", "--for=condition=Available", "--timeout=90s"
+        ),
+        seconds=120,
+    )
+    return world

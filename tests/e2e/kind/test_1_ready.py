@@ -1,0 +1,69 @@
+"""One apply gives a ledger that takes transfers."""
+
+from __future__ import annotations
+
+import time
+
+from .machine import until
+from .world import Ledger, World
+
+READY_WITHIN_SECONDS = 180
+
+
+def test_one_apply_of_the_two_regions_sample_is_ready_within_three_minutes(world: World) -> None:
+    began = time.monotonic()
+    ledger = world.apply_sample("two-regions", "ledger-a", resilience={"trigger": "Manual"})
+    ledger.wait_ready(READY_WITHIN_SECONDS)
+    World.figures["apply to Ready, s"] = f"{time.monotonic() - began:.0f}"
+    status = ledger.status()
+    assert status["cockroachdb"]["summary"] == "3/3"
+    assert status["nats"]["summary"] == "3/3"
+    assert status["cockroachdb"]["nodesLive"] == 3
+    places = {
+        pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in ledger.pods("cockroachdb") + ledger.pods("nats")
+    }
+    regions = {
+        node["metadata"]["name"]: node["metadata"]["labels"].get("topology.kubernetes.io/region")
+        for node in world.kubectl.list("nodes", "default")
+    }
+    for pod, node in places.items():
+        assert f"-{regions[node]}-" in pod, f"{pod} runs on {node} in {regions[node]}"
+
+
+def test_a_transfer_goes_through_the_service_the_view_follows_and_the_proof_is_clean(
+    first: Ledger, world: World
+) -> None:
+    found = world.ask(first, "round")
+    assert found["balance"] == 100
+    assert found["proof_status"] == 200, found["proof"]
+    assert found["proof"]["ok"] is True, found["proof"]
+    assert "100" in str(found["view"]), f"the read model did not follow: {found['view']}"
+
+
+def test_an_idle_operator_costs_next_to_nothing(first: Ledger, world: World) -> None:
+    """Memory ≤ 120 MiB, CPU ≤ 2 % of a core, and the API calls of an idle minute, from the operator's own counters."""
+    before = world.operator_metrics()
+    began = time.monotonic()
+    after = until(
+        "a minute has passed on the operator's own clock",
+        lambda: found if (found := world.operator_metrics()) and time.monotonic() - began >= 60 else None,
+        seconds=90,
+        pause=5,
+    )
+    minutes = (time.monotonic() - began) / 60
+    memory = after["process_resident_memory_bytes"] / 2**20
+    cpu = (after["process_cpu_seconds_total"] - before["process_cpu_seconds_total"]) / (60 * minutes) * 100
+    requests = {
+        key: value - before.get(key, 0.0)
+        for key, value in after.items()
+        if key.startswith("chronicle_operator_api_requests_total")
+    }
+    writes = {
+        key: value for key, value in requests.items() if value and 'verb="list"' not in key and 'verb="get"' not in key
+    }
+    World.figures["operator memory, MiB"] = f"{memory:.0f}"
+    World.figures["operator idle CPU, % of a core"] = f"{cpu:.2f}"
+    World.figures["API calls an idle minute (one ledger)"] = f"{sum(requests.values()) / minutes:.0f}"
+    assert memory <= 120
+    assert cpu <= 2
+    assert not writes, f"an idle operator writes: {writes}"

@@ -1,0 +1,103 @@
+"""Whatever a hand breaks comes back, and nothing is written that nobody broke."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .machine import Object, until
+from .world import Ledger, World
+
+
+def identity(item: Object) -> str:
+    return f"{item['kind']}/{item['metadata']['name']}"
+
+
+def test_every_deleted_child_comes_back(first: Ledger, world: World) -> None:
+    """All of them, one kind after the other, but those whose loss would stop the ledger: they go one by one below."""
+    gentle = ("StatefulSet", "Deployment", "Secret")
+    before = {identity(it): it["metadata"]["uid"] for it in first.children() if it["kind"] not in gentle}
+    for name in before:
+        world.kubectl("-n", first.namespace, "delete", name, "--wait=true")
+    back_again(first, before, seconds=60)
+    first.wait_ready(120)
+
+
+def test_deleted_stateful_sets_and_deployments_come_back_one_by_one(first: Ledger, world: World) -> None:
+    for kind in ("Deployment", "StatefulSet"):
+        for item in [it for it in first.children() if it["kind"] == kind]:
+            before = {identity(item): item["metadata"]["uid"]}
+            # Orphaned pods are adopted again: the data never notices.
+            world.kubectl("-n", first.namespace, "delete", identity(item), "--cascade=orphan")
+            back_again(first, before, seconds=30)
+    first.wait_ready(120)
+
+
+def test_deleted_secrets_come_back(first: Ledger, world: World) -> None:
+    kept = ("-ca", "-admin-key", "-api-keys", "-scenario-key", "-nats-auth")
+    secrets = [it for it in first.children() if it["kind"] == "Secret"]
+    made = [it for it in secrets if not it["metadata"]["name"].endswith(kept)]
+    before = {identity(it): it["metadata"]["uid"] for it in made}
+    world.kubectl("-n", first.namespace, "delete", *before)
+    back_again(first, before, seconds=60)
+    first.wait_ready(300)
+
+
+def back_again(ledger: Ledger, before: dict[str, str], *, seconds: float) -> None:
+    """Wait until each of `before` exists with another uid."""
+
+    def missing() -> list[str]:
+        now = {identity(it): it["metadata"]["uid"] for it in ledger.children()}
+        return [name for name, uid in before.items() if now.get(name, uid) == uid]
+
+    try:
+        until("the deleted children are back", lambda: not missing(), seconds=seconds)
+    except AssertionError as late:
+        raise AssertionError(f"{late}: still missing {missing()}") from None
+
+
+EDITS: dict[str, Any] = {
+    "Service": {"spec": {"selector": {"app.kubernetes.io/component": "nobody"}}},
+    "ConfigMap": None,  # every entry is overwritten, see below
+    "StatefulSet": {"spec": {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"}}},
+    "Deployment": {"spec": {"replicas": 7}},
+    "ServiceAccount": {"metadata": {"labels": {"app.kubernetes.io/managed-by": "somebody"}}},
+    "Role": {"rules": []},
+    "RoleBinding": {"metadata": {"labels": {"app.kubernetes.io/instance": "another"}}},
+    "Secret": {"metadata": {"labels": {"app.kubernetes.io/managed-by": "somebody"}}},
+    "NetworkPolicy": {"spec": {"podSelector": {"matchLabels": {"app.kubernetes.io/instance": "another"}}}},
+    "PodDisruptionBudget": {"spec": {"maxUnavailable": 3}},
+}
+
+
+def test_every_edited_child_is_mended(first: Ledger, world: World) -> None:
+    originals = {identity(it): it for it in first.children() if it["kind"] in EDITS}
+    applied = {name: it for name, it in originals.items() if is_applied(it)}
+    assert {it["kind"] for it in applied.values()} >= {"Service", "StatefulSet", "Deployment", "ConfigMap"}
+    for name, item in applied.items():
+        kind, _, bare = name.partition("/")
+        patch = EDITS[kind] or {"data": dict.fromkeys(item["data"], "# edited by hand")}
+        world.kubectl.merge(kind, bare, first.namespace, patch)
+
+    def wrong() -> list[str]:
+        now = {identity(it): it for it in first.children()}
+        return [name for name, item in applied.items() if name not in now or essence(now[name]) != essence(item)]
+
+    try:
+        until("every edit is undone", lambda: not wrong(), seconds=90)
+    except AssertionError as late:
+        raise AssertionError(f"{late}: {wrong()}") from None
+    first.wait_ready(180)
+
+
+def is_applied(item: Object) -> bool:
+    return any(
+        entry["manager"] == "chronicle-operator" and entry["operation"] == "Apply"
+        for entry in item["metadata"].get("managedFields", [])
+    )
+
+
+def essence(item: Object) -> Object:
+    """Return an object without what changes by itself."""
+    meta = {key: item["metadata"].get(key) for key in ("name", "labels", "ownerReferences")}
+    rest = {key: value for key, value in item.items() if key not in ("metadata", "status")}
+    return {"metadata": meta, **rest}
