@@ -1,0 +1,77 @@
+"""What the engine does when the database is away, slow, or short of a node: a clear answer inside the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from chronicle_ledger.domain.errors import DatabaseUnavailable
+from chronicle_ledger.posting.service import PostingLimits
+from chronicle_ledger.store import reads
+from chronicle_ledger.store.cluster import cluster_state
+from support.ledger_bench import Bench, account_named, codes, deposit
+
+A = account_named("a")
+
+
+async def test_a_database_that_is_away_is_said_to_be_inside_the_deadline(postgres_bench: Bench) -> None:
+    service = await postgres_bench.service("postgresql://nobody@127.0.0.1:9/none")
+    began = time.monotonic()
+    with pytest.raises(DatabaseUnavailable):
+        await service.submit(deposit("d", A, 1), deadline=1.0)
+    assert time.monotonic() - began < 2.0
+    with pytest.raises(DatabaseUnavailable):
+        await reads.get_account(postgres_bench.database, A)
+
+
+async def test_more_requests_than_the_queue_holds_are_turned_away_at_once(postgres_bench: Bench) -> None:
+    service = await postgres_bench.service(limits=PostingLimits(max_queue=10, max_batch=5))
+    await postgres_bench.open(service, "a")
+    results = await service.submit_many([deposit(f"d{i}", A, 1) for i in range(50)], atomic=False)
+    assert codes(results) == {"posted": 10, "database_unavailable": 40}
+    again = await service.submit_many([deposit(f"d{i}", A, 1) for i in range(10)], atomic=False)
+    assert codes(again) == {"replayed": 10}
+
+
+async def test_a_statement_that_waits_too_long_ends_and_its_retry_posts_once(postgres_bench: Bench) -> None:
+    service = await postgres_bench.service(statement_timeout=0.3)
+    await postgres_bench.open(service, "a")
+    async with postgres_bench.database.connection() as blocker, blocker.transaction():
+        await blocker.execute("SELECT id FROM account FOR UPDATE")
+        with pytest.raises(DatabaseUnavailable):
+            await service.submit(deposit("d", A, 1), deadline=0.5)
+    await service.submit(deposit("d", A, 1))
+    assert (await reads.get_account(postgres_bench.database, A)).balance == 1
+    await postgres_bench.assert_sound()
+
+
+async def test_many_more_requests_than_connections_all_end(postgres_bench: Bench) -> None:
+    service = await postgres_bench.service(size=1)
+    await postgres_bench.open(service, "a")
+    results = await asyncio.wait_for(
+        service.submit_many([deposit(f"d{i}", A, 1) for i in range(1000)], atomic=False), timeout=30
+    )
+    assert codes(results) == {"posted": 1000}
+    await postgres_bench.assert_sound()
+
+
+async def test_draining_finishes_what_is_in_flight_and_takes_nothing_new(postgres_bench: Bench) -> None:
+    service = await postgres_bench.service()
+    await postgres_bench.open(service, "a")
+    running = [asyncio.create_task(service.submit(deposit(f"d{i}", A, 1))) for i in range(50)]
+    await asyncio.sleep(0)
+    assert await service.drain(5)
+    assert codes([await task for task in running]) == {"posted": 50}
+    with pytest.raises(DatabaseUnavailable):
+        await service.submit(deposit("late", A, 1))
+
+
+async def test_the_database_says_how_it_is(bench: Bench) -> None:
+    await bench.service()
+    state = await cluster_state(bench.database)
+    assert state.nodes_live == state.nodes_total == len(bench.urls)
+    assert state.quorum
+    if state.kind == "cockroachdb":
+        assert state.ranges_unavailable == 0
