@@ -28,11 +28,12 @@ async def run_scenarios(
     run_dir: Path,
     progress: Progress = silent,
 ) -> Journal:
-    """Run the named scenarios (none: all) on `target` and return the journal, which is in `run_dir` (see `new_run`) too.
+    """Run the named scenarios (none: all) on `target` and return the journal, which is in `run_dir` too.
 
-    Everything that goes wrong in a scenario becomes its verdict; the next one runs. Cancelling this task heals what
-    was broken, marks the rest as aborted, writes the journal and then raises CancelledError again; the journal's
-    `exit_status` is the exit status for a command. Raises UnknownScenario before anything is touched.
+    `run_dir` is what `new_run` makes. Everything that goes wrong in a scenario becomes its verdict; the next one runs.
+    Cancelling this task heals what was broken, marks the rest as aborted, writes the journal and then raises
+    CancelledError again. The journal's `exit_status` is the exit status for a command. Raises UnknownScenario before
+    anything is touched.
     """
     return await run_all(target, injector, find(names), options, run_dir, progress)
 

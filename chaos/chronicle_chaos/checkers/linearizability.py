@@ -106,13 +106,11 @@ def out_of_order(account: str, steps: Iterable[Step]) -> list[str]:
 def made_twice(account: str, steps: Iterable[Step]) -> list[str]:
     """Two writes that were both told they had made the same version: one of them has overwritten the other."""
     first: dict[int, Step] = {}
-    problems = []
-    for step in steps:
-        if step.wrote and first.setdefault(step.version, step) is not step:
-            problems.append(
-                f"account {account}: {first[step.version].what} and {step.what} both made version {step.version}"
-            )
-    return problems
+    return [
+        f"account {account}: {first[step.version].what} and {step.what} both made version {step.version}"
+        for step in steps
+        if step.wrote and first.setdefault(step.version, step) is not step
+    ]
 
 
 def broken_chain(account: FinalAccount) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from chronicle_chaos.checkers.base import Checker
@@ -60,8 +60,8 @@ class Scenario:
     recovery: float
     checks: Sequence[Checker]
     activities: Sequence[Activity] = ()
-    deadlines: Deadlines = Deadlines()
-    steadiness: SteadyState = SteadyState()
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    steadiness: SteadyState = field(default_factory=SteadyState)
     warm_up: float = 2.0
 
     def __post_init__(self) -> None:

@@ -1,0 +1,184 @@
+"""`chronicle scenario`: list, run, report and verify failure scenarios."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import signal
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from chronicle_chaos.engine import run_scenarios
+from chronicle_chaos.errors import ChaosError, UnknownScenario, UnreadableRun
+from chronicle_chaos.journal import Journal, read_journal
+from chronicle_chaos.options import RunOptions, Timing, new_run
+from chronicle_chaos.rejudging import judge_again
+from chronicle_chaos.scenarios.catalogue import NAMES, SCENARIOS
+from chronicle_chaos.target import Target
+from chronicle_chaos.verdict import exit_status
+from chronicle_cli.scenario_target import open_target, read_target
+from chronicle_cli.scenario_view import print_journal, progress_printer
+from chronicle_ledger.sabotage import Sabotage
+
+RUNS = Path("runs")
+USAGE = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def scenario() -> None:
+    """List, run, report and verify failure scenarios."""
+
+
+@scenario.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(as_json: bool) -> None:
+    """Say what there is, and what each must hold."""
+    if as_json:
+        rows = [
+            {"name": s.name, "title": s.title, "claim": s.claim, "windowSeconds": s.window,
+             "recoverySeconds": s.recovery, "checks": [c.name for c in s.checks]}
+            for s in SCENARIOS
+        ]  # fmt: skip
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for s in SCENARIOS:
+        click.echo(f"{s.name:24} {s.title}")
+        click.echo(f"{'':24} must hold: {s.claim}")
+
+
+@scenario.command("run")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--target", default="local", show_default=True, metavar="FILE|local",
+              help="A target file, or `local`: start a ledger on this machine for this run.")  # fmt: skip
+@click.option("--duration", type=click.FloatRange(min=1), metavar="SECONDS", help="How long each fault lasts.")
+@click.option("--recovery-deadline", type=click.FloatRange(min=1), metavar="SECONDS",
+              help="How long the way back to steady state may take.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), help="Draw the same requests as an earlier run.")
+@click.option("--rate", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Requests a second.")
+@click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=RUNS, show_default=True,
+              help="Where the run's folder is made.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the journal as JSON.")
+@click.option("--sabotage", hidden=True, type=click.Choice([s.value for s in Sabotage]),
+              help="Turn one guarantee off; the run must fail.")  # fmt: skip
+def run(
+    names: tuple[str, ...],
+    target: str,
+    duration: float | None,
+    recovery_deadline: float | None,
+    seed: int | None,
+    rate: float,
+    runs: Path,
+    as_json: bool,
+    sabotage: str | None,
+) -> None:
+    """Run the named scenarios, or all. Exit status: 0 all passed, 1 any failed, 2 usage, 3 inconclusive or aborted."""
+    unknown = [n for n in names if n not in NAMES]
+    if unknown:
+        raise click.UsageError(f"there is no scenario {unknown[0]!r}; there are: {', '.join(NAMES)}")
+    if sabotage is not None and target != "local":
+        raise click.UsageError("--sabotage breaks a ledger on purpose and works with --target local alone")
+    where = read_target(target)
+    options = RunOptions(
+        seed=secrets.randbelow(2**32) if seed is None else seed,
+        rate=rate,
+        timing=Timing(duration, recovery_deadline),
+        sabotage=sabotage,
+    )
+    run_dir = new_run(runs)
+    try:
+        journal = asyncio.run(_run(where, list(names), options, run_dir))
+    except (ChaosError, OSError, ValueError, TypeError) as error:
+        click.echo(f"chronicle scenario run: {error}", err=True)
+        sys.exit(USAGE if isinstance(error, UnknownScenario) else 3)
+    _write_report(run_dir)
+    _show(journal, run_dir, as_json=as_json)
+    sys.exit(3 if journal.exit_status is None else journal.exit_status)
+
+
+async def _run(where: Target | None, names: list[str], options: RunOptions, run_dir: Path) -> Journal:
+    """Run until done or interrupted; SIGTERM and Ctrl-C alike heal what is broken and leave a journal."""
+    progress = progress_printer()
+    async with AsyncExitStack() as stack:
+        task: asyncio.Task[Journal] | None = None
+        stopped = False
+
+        def stop() -> None:
+            nonlocal stopped
+            stopped = True
+            progress("", "interrupted", "healing what is broken, then stopping")
+            if task is not None:
+                task.cancel()
+
+        async def work() -> Journal:
+            target, injector, versions = await open_target(stack, where, options.sabotage, run_dir, progress)
+            return await run_scenarios(target, injector, names, replace(options, versions=versions), run_dir, progress)
+
+        task = asyncio.create_task(work())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not stopped:
+                raise
+            return read_journal(run_dir)
+
+
+@scenario.command("report")
+@click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False, exists=True), default=RUNS / "latest")
+def report(run_dir: Path) -> None:
+    """Write the report of a stored run anew (report.html, timeline.png, junit.xml)."""
+    try:
+        read_journal(run_dir)
+    except UnreadableRun as error:
+        raise click.UsageError(str(error)) from error
+    _write_report(run_dir)
+    click.echo(str(run_dir / "report.html"))
+
+
+@scenario.command("verify")
+@click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False, exists=True), default=RUNS / "latest")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(run_dir: Path, as_json: bool) -> None:
+    """Judge a stored run again from its files. Exit status 1 where a verdict or a check is not what was recorded."""
+    try:
+        again = judge_again(run_dir)
+    except (UnreadableRun, UnknownScenario) as error:
+        raise click.UsageError(str(error)) from error
+    if as_json:
+        rows: list[dict[str, Any]] = [
+            {"name": r.name, "recorded": r.recorded, "found": r.found.value, "reason": r.reason,
+             "differences": list(r.differences)}
+            for r in again
+        ]  # fmt: skip
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for r in again:
+            same = "the same" if not r.differences else "; ".join(r.differences)
+            click.echo(f"{r.name:24} {r.found.value:14} {same}")
+    differs = any(r.differences for r in again)
+    sys.exit(1 if differs else exit_status(r.found for r in again))
+
+
+def _write_report(run_dir: Path) -> None:
+    from chronicle_chaos.report import write_report
+
+    try:
+        write_report(run_dir)
+    except Exception as error:  # noqa: BLE001 - a picture that cannot be drawn must not hide the verdicts
+        click.echo(f"the report could not be written: {type(error).__name__}: {error}", err=True)
+
+
+def _show(journal: Journal, run_dir: Path, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(journal), indent=2).decode())
+    else:
+        print_journal(journal, run_dir)

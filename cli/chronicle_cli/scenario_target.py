@@ -1,0 +1,31 @@
+"""From `--target` to a ledger under test and what can break it."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import click
+
+from chronicle_chaos.injection import Injector
+from chronicle_chaos.options import Progress
+from chronicle_chaos.target import Target
+
+
+def read_target(where: str) -> Target | None:
+    """The target of a file; None for `local`, which is started when it is needed. Raises click.UsageError."""
+    if where == "local":
+        return None
+    try:
+        return Target.read(Path(where))
+    except OSError as error:
+        raise click.UsageError(f"--target: {where} cannot be read ({error.strerror})") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise click.UsageError(f"--target: {where} is no target file ({error}); `chronicle up` writes one") from error
+
+
+async def open_target(
+    stack: AsyncExitStack, target: Target | None, sabotage: str | None, run_dir: Path, progress: Progress
+) -> tuple[Target, Injector, dict[str, str]]:
+    """The target, its injector and the versions under test. None starts a ledger that lives as long as `stack`."""
+    raise NotImplementedError
