@@ -15,7 +15,7 @@ import pytest
 
 from .evidence import collect
 from .machine import Kubectl, run, until
-from .world import CHAOS_MESH_CHART, CLUSTER, IMAGE, NODE_IMAGE, OPERATOR_NAMESPACE, ROOT, World
+from .world import CHAOS_MESH_CHART, CLUSTER, IMAGE, NODE_IMAGE, OPERATOR_NAMESPACE, ROOT, Ledger, World
 
 NODES = """
 kind: Cluster
@@ -104,3 +104,19 @@ def world(kubectl: Kubectl) -> World:
         seconds=120,
     )
     return world
+
+
+@pytest.fixture
+def first(world: World) -> Ledger:
+    """Return the two-regions ledger that `test_1_ready` applies; fails at once when it is not there."""
+    ledger = Ledger("ledger-a", "two-regions", world.kubectl)
+    ledger.object()
+    return ledger
+
+
+@pytest.fixture
+def second(world: World) -> Ledger:
+    """Return the minimal ledger that `test_6_neighbours` applies."""
+    ledger = Ledger("ledger-b", "minimal", world.kubectl)
+    ledger.object()
+    return ledger

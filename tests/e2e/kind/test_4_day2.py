@@ -1,0 +1,122 @@
+"""Scaling and upgrading a ledger that is in use."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from .machine import Object, until
+from .world import COCKROACH_IMAGE, Ledger, World
+
+
+def test_the_api_scales_up_and_down_without_a_failed_request(first: Ledger, world: World) -> None:
+    with world.load(first) as figures:
+        for replicas in (5, 2, 3):
+            world.kubectl("-n", first.namespace, "scale", "chronicleledger", first.name, f"--replicas={replicas}")
+            until(f"{replicas} API replicas", partial(has_replicas, first, replicas), seconds=120)
+    World.figures["API 3→5→2→3: requests, failed"] = f"{figures['ok']}, {figures['failed']}"
+    assert figures["failed"] == 0, figures["wrong"]
+    assert figures["ok"] > 100
+    assert figures["balance"] == figures["ok"]
+
+
+def test_a_new_template_rolls_one_database_pod_at_a_time_under_load(first: Ledger, world: World) -> None:
+    """The image stays (there is one), a resource request changes: the same path as an image's."""
+    before = {it["metadata"]["name"]: it["metadata"]["uid"] for it in first.pods("cockroachdb")}
+    lowest = len(before)
+
+    def rolled() -> bool:
+        nonlocal lowest
+        ready = len(ready_pods(first, "cockroachdb"))
+        lowest = min(lowest, ready)
+        now = {it["metadata"]["name"]: it["metadata"]["uid"] for it in first.pods("cockroachdb")}
+        return ready == len(before) and all(now.get(name, uid) != uid for name, uid in before.items())
+
+    with world.load(first) as figures:
+        first.edit({"cockroachdb": {"resources": {"requests": {"cpu": "51m", "memory": "256Mi"}}}})
+        until("every database pod has been replaced", rolled, seconds=400)
+        first.wait_ready(120)
+    assert lowest >= len(before) - 1, f"{len(before) - lowest} database pods were away at once"
+    World.figures["rolling restart of 3 nodes: requests, failed"] = f"{figures['ok']}, {figures['failed']}"
+    assert figures["balance"] >= figures["ok"], "an acknowledged transfer is missing"
+    assert figures["ok"] > 100
+
+
+def test_five_database_nodes_and_back_to_three_with_the_operator_killed_on_the_way(first: Ledger, world: World) -> None:
+    first.edit({"regions": regions(first, {"region-a": 3, "region-b": 2})})
+    until("five nodes live", lambda: first.status()["cockroachdb"].get("nodesLive") == 5, seconds=180)
+    first.wait_ready(120)
+    before = world.ask(first, "round")
+    assert before["proof"]["ok"] is True
+    first.edit({"regions": regions(first, {"region-a": 2, "region-b": 1})})
+    operation = until(
+        "a decommissioning is in the status",
+        lambda: first.status()["cockroachdb"].get("operation"),
+        seconds=60,
+    )
+    assert operation["type"] == "Decommission"
+    until("its Job is there", lambda: decommissions(first, world), seconds=120)
+    world.kubectl(
+        "-n",
+        "chronicle-system",
+        "delete",
+        "pod",
+        world.operator_pod()["metadata"]["name"],
+        "--grace-period=0",
+        "--force",
+    )
+    seen: set[str] = set()
+
+    def shrunk() -> bool:
+        jobs = decommissions(first, world)
+        assert len(jobs) <= 1, f"{len(jobs)} decommissionings at once"
+        seen.update(it["metadata"]["annotations"]["ledger.chronicle.dev/pod"] for it in jobs)
+        return len(first.pods("cockroachdb")) == 3 and not jobs and first.ready()
+
+    until("three nodes, each other one decommissioned", shrunk, seconds=420, pause=1)
+    assert seen == {f"{first.name}-cockroachdb-region-a-2", f"{first.name}-cockroachdb-region-b-1"}
+    claims = [
+        it["metadata"]["name"]
+        for it in world.kubectl.list("pvc", first.namespace)
+        if "cockroachdb" in it["metadata"]["name"]
+    ]
+    assert len(claims) == 3, f"volumes of decommissioned nodes are left: {claims}"
+    after = world.ask(first, "balance", ACCOUNT=before["account"])
+    assert after["balance"] == before["balance"]
+    assert after["proof"]["ok"] is True
+
+
+def has_replicas(ledger: Ledger, count: int) -> bool:
+    return len(ready_pods(ledger, "api")) == count == len(ledger.pods("api"))
+
+
+def regions(ledger: Ledger, counts: dict[str, int]) -> list[Object]:
+    found: list[Object] = ledger.object()["spec"]["regions"]
+    return [{**it, "cockroachReplicas": counts[it["name"]]} for it in found]
+
+
+def decommissions(ledger: Ledger, world: World) -> list[Object]:
+    return world.kubectl.list("jobs", ledger.namespace, "app.kubernetes.io/component=decommission")
+
+
+def ready_pods(ledger: Ledger, component: str) -> list[Object]:
+    return [
+        pod
+        for pod in ledger.pods(component)
+        if not pod["metadata"].get("deletionTimestamp")
+        and any(it["type"] == "Ready" and it["status"] == "True" for it in pod["status"].get("conditions", []))
+    ]
+
+
+def test_a_broken_image_stops_the_rollout_at_one_pod_and_can_be_taken_back(first: Ledger, world: World) -> None:
+    good = first.object()["spec"]["cockroachdb"]["image"]
+    assert good == COCKROACH_IMAGE or not COCKROACH_IMAGE
+    first.edit({"cockroachdb": {"image": "cockroachdb/cockroach:there-is-no-such-tag"}})
+    until(
+        "the trouble is in the status",
+        lambda: "no-such-tag" in first.condition("CockroachReady").get("message", ""),
+        seconds=180,
+    )
+    assert len(ready_pods(first, "cockroachdb")) == 2
+    assert world.ask(first, "round")["balance"] == 100, "two of three nodes still serve"
+    first.edit({"cockroachdb": {"image": good}})
+    first.wait_ready(180)

@@ -1,0 +1,78 @@
+"""A second ledger in another namespace, made while the operator is killed again and again."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from .machine import until
+from .test_2_drift import essence, identity
+from .world import OPERATOR_NAMESPACE, Ledger, World
+
+KILLS = 4
+
+
+def test_killing_the_operator_during_the_first_reconcile_changes_nothing_in_the_end(
+    first: Ledger, world: World
+) -> None:
+    untouched = {identity(it): it["metadata"]["uid"] for it in first.children()}
+    ledger = world.apply_sample("minimal", "ledger-b")
+    for kill in range(KILLS):
+        # Each time a little further on: as soon as there are more children than at the last kill.
+        until(
+            f"kill {kill + 1}: the reconcile has got further",
+            partial(grown, ledger, 4 * kill),
+            seconds=120,
+            pause=0.1,
+        )
+        pod = world.operator_pod()["metadata"]["name"]
+        world.kubectl("-n", OPERATOR_NAMESPACE, "delete", "pod", pod, "--grace-period=0", "--force")
+        until("a new operator runs", lambda: world.operator_metrics(), seconds=90)
+    ledger.wait_ready(300)
+    assert world.ask(ledger, "round")["proof"]["ok"] is True
+    assert {identity(it): it["metadata"]["uid"] for it in first.children()} == untouched, "the neighbour was touched"
+
+
+def test_an_edit_of_one_ledger_leaves_the_other_alone(first: Ledger, second: Ledger, world: World) -> None:
+    before = {identity(it): essence(it) for it in first.children()}
+    world.kubectl("-n", second.namespace, "scale", "chronicleledger", second.name, "--replicas=1")
+    until("one API replica", lambda: len(second.pods("api")) == 1, seconds=90)
+    second.wait_ready(90)
+    assert {identity(it): essence(it) for it in first.children()} == before
+    assert first.ready()
+
+
+def test_a_hibernated_ledger_has_no_pod_and_wakes_with_its_data(second: Ledger, world: World) -> None:
+    before = world.ask(second, "round")
+    second.edit({"reconciliation": "Hibernated"})
+    components = ("cockroachdb", "nats", "api", "relay", "projector")
+    until("no pod is left", lambda: not any(second.pods(it) for it in components), seconds=180)
+    until("it says so", lambda: second.condition("Ready").get("reason") == "Hibernated", seconds=30)
+    second.edit({"reconciliation": "Active"})
+    second.wait_ready(240)
+    after = world.ask(second, "balance", ACCOUNT=before["account"])
+    assert after["balance"] == before["balance"]
+    assert after["proof"]["ok"] is True
+
+
+def test_deletion_policy_delete_leaves_nothing(second: Ledger, world: World) -> None:
+    second.edit({"deletionPolicy": "Delete"})
+    until(
+        "the claims are to go with their StatefulSets",
+        lambda: all(
+            it["spec"]["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Delete"
+            for it in world.kubectl.list("statefulsets", second.namespace)
+        ),
+        seconds=60,
+    )
+    world.kubectl("-n", second.namespace, "delete", "chronicleledger", second.name, "--timeout=30s")
+    until("nothing is left", lambda: not leftovers(second, world), seconds=180)
+
+
+def leftovers(ledger: Ledger, world: World) -> list[str]:
+    kinds = "all,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets,pvc"
+    selector = f"app.kubernetes.io/instance={ledger.name}"
+    return [identity(it) for it in world.kubectl.list(kinds, ledger.namespace, selector)]
+
+
+def grown(ledger: Ledger, past: int) -> bool:
+    return len(ledger.children()) > past

@@ -1,0 +1,29 @@
+"""Uninstalling never hangs, leaves nothing but what `Retain` keeps, and a new installation finds its data again."""
+
+from __future__ import annotations
+
+from .machine import until
+from .test_6_neighbours import leftovers
+from .world import OPERATOR_NAMESPACE, Ledger, World
+
+
+def test_uninstall_and_reinstall_keep_the_data(first: Ledger, world: World) -> None:
+    kubectl = world.kubectl
+    before = world.ask(first, "round")
+    # The worst order on purpose: the operator goes first, so nobody is there to help the deletion.
+    kubectl.helm("uninstall", "chronicle-operator", "-n", OPERATOR_NAMESPACE, "--wait")
+    kubectl("-n", first.namespace, "delete", "chronicleledger", first.name, "--timeout=60s", "--ignore-not-found")
+    until(
+        "nothing but volumes is left",
+        lambda: all(it.startswith("PersistentVolumeClaim/") for it in leftovers(first, world)),
+        seconds=180,
+    )
+    claims = leftovers(first, world)
+    assert len(claims) == 6, f"three database volumes and three of NATS are kept: {claims}"
+
+    world.install_operator()
+    again = world.apply_sample("two-regions", first.namespace, resilience={"trigger": "Manual"})
+    again.wait_ready(240)
+    after = world.ask(again, "balance", ACCOUNT=before["account"])
+    assert after["balance"] == before["balance"]
+    assert after["proof"]["ok"] is True, after["proof"]
