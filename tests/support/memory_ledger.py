@@ -151,7 +151,8 @@ class MemoryLedger:
                 return self.transactions[transaction]
             case ["proof"]:
                 good = "wrong-view" not in self.bugs
-                return {"ok": good, "checks": [{"name": "view", "ok": good, "message": "read model = ledger"}]}
+                check = {"name": "view", "result": "Passed" if good else "Failed", "compared": 9, "message": "as said"}
+                return {"result": check["result"], "checks": [check]}
             case _:
                 raise Refused(404, "not_found")
 

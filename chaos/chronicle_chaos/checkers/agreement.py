@@ -21,7 +21,15 @@ class Agreement:
         if proof is None or "checks" not in proof:
             raise CannotTell(f"the ledger gave no proof: {case.reads.proof_error}")
         checks = proof["checks"]
-        if not checks:
-            raise CannotTell("the proof checked nothing")
-        problems = [f"{c['name']}: {c.get('message') or c.get('difference')}" for c in checks if not c["ok"]]
-        return conclude(self.name, problems, f"all {len(checks)} checks of the proof are clean", checks=len(checks))
+        if not any(c.get("compared") for c in checks):
+            raise CannotTell("the proof compared nothing")
+        problems = [f"{c['name']}: {c['message']}" for c in checks if c["result"] == "Failed"]
+        open_ = [
+            f"{c['name']}: {c['message']}" for c in checks if c["result"] not in {"Passed", "Failed", "NotApplicable"}
+        ]
+        if open_ and not problems:
+            raise CannotTell(f"the proof could not decide: {'; '.join(open_)}")
+        return conclude(
+            self.name, problems, f"all {len(checks)} checks of the proof are clean", checks=len(checks),
+            transactions=proof.get("ledger", {}).get("transactions"), head=proof.get("ledger", {}).get("head"),
+        )  # fmt: skip

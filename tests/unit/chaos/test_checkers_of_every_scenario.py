@@ -197,11 +197,32 @@ def test_exactly_once_cannot_tell_where_nothing_was_repeated() -> None:
     assert judge(ExactlyOnce(), story).result is Result.INCONCLUSIVE
 
 
-def test_agreement_fails_by_the_first_check_that_is_not_clean() -> None:
+@pytest.mark.parametrize(
+    ("result", "compared", "expected"),
+    [
+        ("Passed", 9, "Passed"),
+        ("Failed", 9, "Failed"),
+        ("Inconclusive", 9, "Inconclusive"),
+        ("Passed", 0, "Inconclusive"),
+    ],
+)
+def test_agreement_is_what_the_proof_found_and_nothing_where_it_compared_nothing(
+    result: str, compared: int, expected: str
+) -> None:
     story = correct_story(9)
-    story.final.proof = {"ok": False, "checks": [{"name": "view", "ok": False, "message": "a1 is 2 behind"}]}
+    check = {"name": "view", "result": result, "compared": compared, "message": "a1 is 2 behind"}
+    story.final.proof = {"result": result, "checks": [check]}
+    assert judge(Agreement(), story).result == expected
+
+
+def test_agreement_fails_even_where_another_check_of_the_proof_could_not_decide() -> None:
+    story = correct_story(9)
+    checks = [
+        {"name": n, "result": r, "compared": 1, "message": n} for n, r in (("a", "Inconclusive"), ("b", "Failed"))
+    ]
+    story.final.proof = {"result": "Failed", "checks": checks}
     result = judge(Agreement(), story)
-    assert (result.result, result.message) == (Result.FAILED, "view: a1 is 2 behind")
+    assert (result.result, result.message) == (Result.FAILED, "b: b")
 
 
 @given(seeds)
