@@ -48,6 +48,11 @@ def api(ledger: str, region: str | None = None) -> str:
     return _join(ledger, "api", region)
 
 
+def api_instances(ledger: str, region: str) -> str:
+    """Return the headless Service of a region's API replicas, ready or not."""
+    return _join(ledger, "api", region, "instances")
+
+
 def relay(ledger: str) -> str:
     """Return the name of the relay's Deployment."""
     return _join(ledger, "relay")
@@ -101,6 +106,11 @@ def api_certificate(ledger: str) -> str:
 def api_keys(ledger: str) -> str:
     """Return the Secret with the hashes of API keys."""
     return _join(ledger, "api-keys")
+
+
+def report(ledger: str, slot: int) -> str:
+    """Return the ConfigMap that holds the report in one of the slots, which are used in turn."""
+    return _join(ledger, "report", str(slot))
 
 
 def admin_key(ledger: str) -> str:

@@ -1,0 +1,176 @@
+"""CockroachDB: a StatefulSet for each region, one cluster. Flags are those that 20.1 and current releases share."""
+
+from __future__ import annotations
+
+from chronicle_operator.resources import names, placement
+from chronicle_operator.resources.context import LedgerContext, Manifest
+from chronicle_operator.resources.labels import labels, metadata, selector
+from chronicle_operator.resources.placement import Group
+from chronicle_operator.resources.podkit import (
+    COCKROACH_USER,
+    CONTAINER_SECURITY,
+    certificate_volume,
+    disruption_budget,
+    environment,
+    http_probe,
+    mount,
+    pod_security,
+    pull_secrets,
+    resources,
+    secret_annotations,
+    service,
+)
+from chronicle_operator.resources.podkit import placement as placed
+
+COMPONENT = "cockroachdb"
+COMMAND = "/cockroach/cockroach"
+CERTIFICATES = "/cockroach/certs"
+DATA = "/cockroach/cockroach-data"
+PORTS = {"sql": names.SQL_PORT, "http": names.HTTP_PORT}
+
+# CockroachDB 20.1 refuses a key that its group can read, which is how Kubernetes hands Secrets to non-root users.
+# Later releases accept such a key when root owns it, as is the case here, and need no exemption.
+KEY_CHECK_OFF = {"COCKROACH_SKIP_KEY_PERMISSION_CHECK": "true"}
+
+
+def build(ledger: LedgerContext) -> list[Manifest]:
+    """Return Services, disruption budget and StatefulSets of the database."""
+    groups = placement.cockroach(ledger)
+    headless = names.cockroach(ledger.name)
+    found = [
+        service(
+            metadata(ledger, headless, COMPONENT),
+            selector(ledger, COMPONENT),
+            PORTS,
+            # Nodes find each other before any of them can be ready.
+            clusterIP="None",
+            publishNotReadyAddresses=True,
+        ),
+        _public(ledger, None),
+        *(_public(ledger, group.region_name) for group in groups if group.region),
+        disruption_budget(metadata(ledger, headless, COMPONENT), selector(ledger, COMPONENT)),
+    ]
+    return found + [_stateful_set(ledger, group) for group in groups]
+
+
+def pod_addresses(ledger: LedgerContext) -> list[str]:
+    """Return host and port of the three nodes that the others join."""
+    sets = [(names.cockroach(ledger.name, it.region_name), it.replicas) for it in placement.cockroach(ledger)]
+    headless = names.cockroach(ledger.name)
+    return [f"{names.pod_address(pod, headless, ledger.namespace)}:{names.SQL_PORT}" for pod in placement.seeds(sets)]
+
+
+def security_flag(ledger: LedgerContext) -> str:
+    """Return the flag by which every `cockroach` command finds its certificates, or does without."""
+    return f"--certs-dir={CERTIFICATES}" if ledger.spec.tls_managed else "--insecure"
+
+
+def _public(ledger: LedgerContext, region: str | None) -> Manifest:
+    name = names.cockroach_public(ledger.name, region)
+    return service(metadata(ledger, name, COMPONENT, region), selector(ledger, COMPONENT, region), PORTS)
+
+
+def _stateful_set(ledger: LedgerContext, group: Group) -> Manifest:
+    spec = ledger.spec.cockroachdb
+    name = names.cockroach(ledger.name, group.region_name)
+    claim: Manifest = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": spec.storage.size}},
+    }
+    if spec.storage.storage_class_name:
+        claim["storageClassName"] = spec.storage.storage_class_name
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": metadata(ledger, name, COMPONENT, group.region_name),
+        "spec": {
+            "serviceName": names.cockroach(ledger.name),
+            "replicas": 0 if ledger.spec.hibernated else group.replicas,
+            "podManagementPolicy": "Parallel",
+            # Pods are replaced by the operator, one at a time in all regions, once replication is whole again.
+            "updateStrategy": {"type": "OnDelete"},
+            "persistentVolumeClaimRetentionPolicy": {
+                "whenDeleted": ledger.spec.deletion_policy.value,
+                "whenScaled": "Retain",
+            },
+            "selector": {"matchLabels": selector(ledger, COMPONENT, group.region_name)},
+            "template": {
+                "metadata": {
+                    "labels": labels(ledger, COMPONENT, group.region_name),
+                    "annotations": secret_annotations(ledger, [names.cockroach_node_certificate(ledger.name)]),
+                },
+                "spec": _pod(ledger, group),
+            },
+            "volumeClaimTemplates": [
+                {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolumeClaim",
+                    "metadata": {"name": "data", "labels": selector(ledger, COMPONENT, group.region_name)},
+                    "spec": claim,
+                }
+            ],
+        },
+    }
+
+
+def _pod(ledger: LedgerContext, group: Group) -> Manifest:
+    spec, tls = ledger.spec.cockroachdb, ledger.spec.tls_managed
+    address = names.pod_address("$(POD_NAME)", names.cockroach(ledger.name), ledger.namespace)
+    arguments = [
+        "start",
+        f"--join={','.join(pod_addresses(ledger))}",
+        f"--listen-addr=:{names.SQL_PORT}",
+        f"--advertise-addr={address}:{names.SQL_PORT}",
+        f"--http-addr=:{names.HTTP_PORT}",
+        f"--store=path={DATA}",
+        f"--cache={spec.cache}",
+        f"--max-sql-memory={spec.max_sql_memory}",
+        "--logtostderr=INFO",
+        security_flag(ledger),
+    ]
+    if group.region:
+        arguments.append(f"--locality=region={group.region.name}")
+    return {
+        "serviceAccountName": names.cockroach(ledger.name),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        **pull_secrets(ledger),
+        **placed(ledger, COMPONENT, group.region),
+        "securityContext": pod_security(COCKROACH_USER),
+        "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
+        "containers": [
+            {
+                "name": "cockroachdb",
+                "image": spec.image,
+                "command": [COMMAND],
+                "args": arguments,
+                "env": environment(KEY_CHECK_OFF if tls else {}, POD_NAME="metadata.name"),
+                "ports": [{"name": key, "containerPort": port, "protocol": "TCP"} for key, port in PORTS.items()],
+                # `/health` says whether this node lives, whatever its peers do: no restart because of a partition.
+                "livenessProbe": http_probe(
+                    "/health",
+                    "http",
+                    tls=tls,
+                    initialDelaySeconds=30,
+                    periodSeconds=10,
+                    timeoutSeconds=5,
+                    failureThreshold=6,
+                ),
+                "readinessProbe": http_probe(
+                    "/health?ready=1", "http", tls=tls, periodSeconds=3, timeoutSeconds=3, failureThreshold=2
+                ),
+                "resources": resources(spec.resources),
+                "securityContext": CONTAINER_SECURITY,
+                "volumeMounts": [
+                    mount("data", DATA, writable=True),
+                    mount("tmp", "/tmp", writable=True),  # noqa: S108 - inside the pod
+                    *([mount("certs", CERTIFICATES)] if tls else []),
+                ],
+            }
+        ],
+        "volumes": [{"name": "tmp", "emptyDir": {}}, *(_certificates(ledger) if tls else [])],
+    }
+
+
+def _certificates(ledger: LedgerContext) -> list[Manifest]:
+    return [certificate_volume("certs", names.cockroach_node_certificate(ledger.name), "node.crt", "node.key")]

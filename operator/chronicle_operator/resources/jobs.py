@@ -1,0 +1,156 @@
+"""Jobs: initialising the database cluster, and making its users and schema.
+
+A Job cannot be changed, so its name carries a hash of its template: what differs is another Job. All of them can run
+twice without harm, which is what happens when a machine dies under one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chronicle_operator.resources import cockroachdb, names, service_pod
+from chronicle_operator.resources.context import LedgerContext, Manifest
+from chronicle_operator.resources.labels import labels, metadata
+from chronicle_operator.resources.podkit import (
+    CHRONICLE_USER,
+    COCKROACH_USER,
+    CONTAINER_SECURITY,
+    certificate_volume,
+    environment,
+    from_secret,
+    mount,
+    pod_security,
+    pull_secrets,
+)
+
+OPERATION = f"{names.DOMAIN}/operation"
+POD = f"{names.DOMAIN}/pod"
+SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}}
+
+# `cockroach init` fails where the cluster is initialised already, which is what a second run must call a success.
+INIT = """\
+until said=$("$@" 2>&1); do
+  case "$said" in *"already been initialized"*) break ;; esac
+  echo "$said"; sleep 2
+done
+echo "$said"
+"""
+
+
+def build(ledger: LedgerContext) -> list[Manifest]:
+    """Return the init and the migration Job."""
+    return [] if ledger.spec.hibernated else [init(ledger), migration(ledger)]
+
+
+def init(ledger: LedgerContext) -> Manifest:
+    """Return the Job that makes one cluster of the nodes."""
+    container = _cockroach(
+        ledger,
+        "init",
+        command=["/bin/sh", "-c", INIT, "init"],
+        args=[cockroachdb.COMMAND, "init", _host(ledger), cockroachdb.security_flag(ledger)],
+    )
+    # The template is a function of what cannot change, so that an upgrade of the image makes no second Job.
+    return _job(ledger, "init", {"containers": [container]}, user=COCKROACH_USER, ignore=("image",))
+
+
+def migration(ledger: LedgerContext) -> Manifest:
+    """Return the Job that makes database, users and schema, and grants the users what they need and no more.
+
+    Users come before the schema and rights on tables after it, so three containers run one after the other: the first
+    and the last as root, with the database's own client; the second, our image, as the owner of the schema alone.
+    """
+    users = f"CREATE USER IF NOT EXISTS {names.MIGRATION_USER}; CREATE USER IF NOT EXISTS {names.API_USER};"
+    before = (
+        f"CREATE DATABASE IF NOT EXISTS {names.DATABASE}; {users}"
+        f" GRANT ALL ON DATABASE {names.DATABASE} TO {names.MIGRATION_USER};"
+    )
+    after = f"GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {names.DATABASE}.* TO {names.API_USER};"
+    migrate = {
+        "name": "migrate",
+        "image": ledger.spec.api.image,
+        "imagePullPolicy": ledger.spec.api.image_pull_policy,
+        "args": ["migrate"],
+        "env": environment({"CHRONICLE_DATABASE_URL": service_pod.database_url(ledger, names.MIGRATION_USER)}),
+        "resources": SMALL,
+        # CockroachDB's certificates are readable by its own group; this container joins it by number.
+        "securityContext": {**CONTAINER_SECURITY, "runAsUser": CHRONICLE_USER, "runAsGroup": COCKROACH_USER},
+        "volumeMounts": [
+            mount("tmp", "/tmp", writable=True),  # noqa: S108 - inside the pod
+            *([mount("database-certs", service_pod.DATABASE_CERTIFICATES)] if ledger.spec.tls_managed else []),
+        ],
+    }
+    spec = {
+        "initContainers": [_sql(ledger, "users", before, licence=True), migrate],
+        "containers": [_sql(ledger, "grants", after)],
+    }
+    return _job(ledger, "migration", spec, user=COCKROACH_USER)
+
+
+def _host(ledger: LedgerContext) -> str:
+    return f"--host={cockroachdb.pod_addresses(ledger)[0]}"
+
+
+def _sql(ledger: LedgerContext, name: str, statements: str, *, licence: bool = False) -> Manifest:
+    host = f"--host={names.service_address(names.cockroach_public(ledger.name), ledger.namespace)}:{names.SQL_PORT}"
+    variables: list[Manifest] = []
+    reference = ledger.spec.cockroachdb.license_secret_ref
+    if licence and reference:
+        variables.append(from_secret("LICENCE", reference.name, reference.key))
+        statements += " SET CLUSTER SETTING enterprise.license = '$(LICENCE)';"
+    container = _cockroach(
+        ledger, name, args=["sql", host, cockroachdb.security_flag(ledger), f"--execute={statements}"]
+    )
+    container["env"] = [*container["env"], *variables]
+    return container
+
+
+def _cockroach(ledger: LedgerContext, name: str, *, args: list[str], command: list[str] | None = None) -> Manifest:
+    tls = ledger.spec.tls_managed
+    return {
+        "name": name,
+        "image": ledger.spec.cockroachdb.image,
+        "command": command or [cockroachdb.COMMAND],
+        "args": args,
+        "env": environment(cockroachdb.KEY_CHECK_OFF if tls else {}),
+        "resources": SMALL,
+        "securityContext": CONTAINER_SECURITY,
+        "volumeMounts": [
+            mount("tmp", "/tmp", writable=True),  # noqa: S108 - inside the pod
+            *([mount("certs", cockroachdb.CERTIFICATES)] if tls else []),
+        ],
+    }
+
+
+def _job(
+    ledger: LedgerContext, component: str, containers: Manifest, *, user: int, ignore: tuple[str, ...] = ()
+) -> Manifest:
+    volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}]
+    if ledger.spec.tls_managed:
+        root = names.root_certificate(ledger.name)
+        volumes.append(certificate_volume("certs", root, "client.root.crt", "client.root.key"))
+        if component == "migration":
+            volumes.append(service_pod.database_volume(ledger, names.MIGRATION_USER))
+    pod: dict[str, Any] = {
+        "serviceAccountName": service_pod.account(ledger, "jobs"),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        **pull_secrets(ledger),
+        "restartPolicy": "OnFailure",
+        "securityContext": pod_security(user),
+        **containers,
+        "volumes": volumes,
+    }
+    hashed = {key: value for key, value in pod.items() if key != "containers"}
+    hashed["containers"] = [
+        {key: value for key, value in it.items() if key not in ignore} for it in containers["containers"]
+    ]
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata(ledger, names.hashed(f"{ledger.name}-{component}", hashed), component),
+        "spec": {
+            "backoffLimit": 20,
+            "template": {"metadata": {"labels": labels(ledger, component)}, "spec": pod},
+        },
+    }

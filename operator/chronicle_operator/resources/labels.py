@@ -1,0 +1,40 @@
+"""Labels: the recommended ones on everything, and few of them, unchanging, in selectors."""
+
+from __future__ import annotations
+
+from chronicle_operator.kinds import MANAGER
+from chronicle_operator.resources.context import LedgerContext, Manifest
+from chronicle_operator.resources.names import DOMAIN
+
+REGION = f"{DOMAIN}/region"
+APPLICATION = "chronicle-ledger"
+COMPONENT = "app.kubernetes.io/component"
+
+
+def selector(ledger: LedgerContext, component: str | None = None, region: str | None = None) -> dict[str, str]:
+    """Return the labels that select a ledger's pods. They cannot be changed later, so there is nothing else in them."""
+    chosen = {"app.kubernetes.io/name": APPLICATION, "app.kubernetes.io/instance": ledger.name}
+    if component:
+        chosen[COMPONENT] = component
+    if region:
+        chosen[REGION] = region
+    return chosen
+
+
+def labels(ledger: LedgerContext, component: str, region: str | None = None) -> dict[str, str]:
+    """Return the labels of an object or a pod template."""
+    return {
+        **selector(ledger, component, region),
+        "app.kubernetes.io/part-of": APPLICATION,
+        "app.kubernetes.io/managed-by": MANAGER,
+    }
+
+
+def metadata(ledger: LedgerContext, name: str, component: str, region: str | None = None) -> Manifest:
+    """Return the metadata of a child: where it is, what it is part of, and whose it is."""
+    return {
+        "name": name,
+        "namespace": ledger.namespace,
+        "labels": labels(ledger, component, region),
+        "ownerReferences": [ledger.owner],
+    }

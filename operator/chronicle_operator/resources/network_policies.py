@@ -1,0 +1,112 @@
+"""Who may speak with whom: each component lets in those that need it, and reaches out to those it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from chronicle_operator.kinds import MANAGER
+from chronicle_operator.resources import names
+from chronicle_operator.resources.context import LedgerContext, Manifest
+from chronicle_operator.resources.labels import COMPONENT, metadata, selector
+from chronicle_operator.spec import Switch
+
+METRICS = f"{names.DOMAIN}/metrics"
+"""Pods with this label, set to `true`, may read metrics: give it to Prometheus."""
+
+SERVICES = ("api", "relay", "projector")
+JOBS = ("init", "migration", "decommission")
+DATABASE_CLIENTS = (*SERVICES, *JOBS)
+
+
+def build(ledger: LedgerContext) -> list[Manifest]:
+    """Return the policies, none where they are switched off."""
+    if ledger.spec.network_policy is Switch.DISABLED:
+        return []
+    sql, http, client = names.SQL_PORT, names.HTTP_PORT, names.NATS_PORT
+    observers = [_operator(), _metrics()]
+    everywhere = [_dns()]
+    return [
+        _policy(
+            ledger,
+            "cockroachdb",
+            ingress=[
+                _rule(_pods(ledger, "cockroachdb", *DATABASE_CLIENTS), [sql]),
+                _rule(observers, [http]),
+            ],
+            egress=[*everywhere, _rule(_pods(ledger, "cockroachdb"), [sql], "to")],
+        ),
+        _policy(
+            ledger,
+            "nats",
+            ingress=[
+                _rule(_pods(ledger, *SERVICES), [client]),
+                _rule(_pods(ledger, "nats"), [names.NATS_ROUTE_PORT]),
+                _rule([_metrics()], [names.NATS_MONITOR_PORT]),
+            ],
+            egress=[*everywhere, _rule(_pods(ledger, "nats"), [names.NATS_ROUTE_PORT], "to")],
+        ),
+        # The API asks everybody for a key, so everybody may ask it.
+        _policy(ledger, "api", ingress=[_rule([], [http])], egress=_reach(ledger)),
+        *(_policy(ledger, it, ingress=[_rule(observers, [http])], egress=_reach(ledger)) for it in SERVICES[1:]),
+        *(
+            _policy(ledger, it, ingress=[], egress=[*everywhere, _rule(_pods(ledger, "cockroachdb"), [sql], "to")])
+            for it in JOBS
+        ),
+    ]
+
+
+def _reach(ledger: LedgerContext) -> list[Manifest]:
+    return [
+        _dns(),
+        _rule(_pods(ledger, "cockroachdb"), [names.SQL_PORT], "to"),
+        _rule(_pods(ledger, "nats"), [names.NATS_PORT], "to"),
+    ]
+
+
+def _policy(
+    ledger: LedgerContext, component: str, *, ingress: Sequence[Manifest], egress: Sequence[Manifest]
+) -> Manifest:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(ledger, f"{ledger.name}-{component}", component),
+        "spec": {
+            "podSelector": {"matchLabels": selector(ledger, component)},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": list(ingress),
+            "egress": list(egress),
+        },
+    }
+
+
+def _rule(peers: Sequence[Manifest], ports: Sequence[int], direction: str = "from") -> Manifest:
+    allowed: Manifest = {"ports": [{"port": port, "protocol": "TCP"} for port in ports]}
+    return {direction: list(peers), **allowed} if peers else allowed
+
+
+def _pods(ledger: LedgerContext, *components: str) -> list[Manifest]:
+    return [
+        {
+            "podSelector": {
+                "matchLabels": selector(ledger),
+                "matchExpressions": [{"key": COMPONENT, "operator": "In", "values": sorted(components)}],
+            }
+        }
+    ]
+
+
+def _anywhere(labels: Mapping[str, str]) -> Manifest:
+    return {"namespaceSelector": {}, "podSelector": {"matchLabels": dict(labels)}}
+
+
+def _operator() -> Manifest:
+    return _anywhere({"app.kubernetes.io/name": MANAGER})
+
+
+def _metrics() -> Manifest:
+    return _anywhere({METRICS: "true"})
+
+
+def _dns() -> Manifest:
+    # Wherever the cluster's DNS runs: some run it on the nodes themselves.
+    return {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}

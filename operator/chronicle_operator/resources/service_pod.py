@@ -1,0 +1,141 @@
+"""The pods of our own image: API, relay, projector, and the Jobs that run `chronicle`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from chronicle_operator.resources import names, nats
+from chronicle_operator.resources.context import LedgerContext, Manifest
+from chronicle_operator.resources.podkit import (
+    CHRONICLE_USER,
+    CONTAINER_SECURITY,
+    certificate_volume,
+    environment,
+    http_probe,
+    mount,
+    pod_security,
+    pull_secrets,
+    resources,
+    secret_volume,
+)
+from chronicle_operator.resources.podkit import placement as placed
+from chronicle_operator.spec import Region, Resources, seconds
+
+DATABASE_CERTIFICATES = "/etc/chronicle/database"
+NATS_CERTIFICATES = "/etc/chronicle/nats"
+NATS_PASSWORD = "/etc/chronicle/nats-auth"  # noqa: S105 - a directory
+API_CERTIFICATES = "/etc/chronicle/tls"
+KEYS = "/etc/chronicle/keys"
+PORTS = {"http": names.HTTP_PORT}
+
+
+def database_url(ledger: LedgerContext, user: str, region: str | None = None) -> str:
+    """Return where a process finds the database: the nodes of its own region first, then any."""
+    services = [names.cockroach_public(ledger.name, region)] if region else []
+    services.append(names.cockroach_public(ledger.name))
+    hosts = [names.service_address(it, ledger.namespace) for it in services]
+    security = (
+        f"sslmode=verify-full&sslrootcert={DATABASE_CERTIFICATES}/ca.crt"
+        f"&sslcert={DATABASE_CERTIFICATES}/client.crt&sslkey={DATABASE_CERTIFICATES}/client.key"
+        if ledger.spec.tls_managed
+        else "sslmode=disable"
+    )
+    authority = f"{user}@{','.join(f'{host}:{names.SQL_PORT}' for host in hosts)}"
+    return f"postgresql://{authority}/{names.DATABASE}?{security}"
+
+
+def variables(ledger: LedgerContext, region: str | None) -> dict[str, str]:
+    """Return the settings that all long-running roles share."""
+    spec = ledger.spec
+    chosen = {
+        "CHRONICLE_DATABASE_URL": database_url(ledger, names.API_USER, region),
+        "CHRONICLE_DATABASE_POOL_SIZE": str(spec.api.database_pool_size),
+        "CHRONICLE_STATEMENT_TIMEOUT": f"{seconds(spec.api.statement_timeout):g}",
+        "CHRONICLE_REQUEST_DEADLINE": f"{seconds(spec.api.request_deadline):g}",
+        "CHRONICLE_LISTEN_HOST": "0.0.0.0",  # noqa: S104 - the pod's network namespace
+        "CHRONICLE_LISTEN_PORT": str(names.HTTP_PORT),
+        "CHRONICLE_REGION": region or "",
+        "CHRONICLE_INSTANCE": "$(POD_NAME)",
+        "CHRONICLE_LOG_FORMAT": "json",
+        "CHRONICLE_NATS_URLS": ",".join(nats.client_urls(ledger)),
+        "CHRONICLE_NATS_USER": names.NATS_USER,
+        "CHRONICLE_NATS_PASSWORD_FILE": f"{NATS_PASSWORD}/password",
+        "CHRONICLE_NATS_REPLICAS": "3",
+    }
+    if spec.tls_managed:
+        chosen["CHRONICLE_NATS_CA_FILE"] = f"{NATS_CERTIFICATES}/ca.crt"
+    return chosen
+
+
+def pod(
+    ledger: LedgerContext,
+    component: str,
+    *,
+    arguments: Sequence[str],
+    region: Region | None,
+    wanted: Resources,
+    extra_variables: Mapping[str, str],
+    extra_volumes: Sequence[tuple[Manifest, str]] = (),
+    tls: bool = False,
+) -> Manifest:
+    """Return the spec of a long-running pod; `extra_volumes` are volumes and where to mount them."""
+    volumes = [*_volumes(ledger), *extra_volumes]
+    return {
+        "serviceAccountName": account(ledger, component),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        **pull_secrets(ledger),
+        **placed(ledger, component, region),
+        "securityContext": pod_security(CHRONICLE_USER),
+        # Drain delay and drain time-out, and some seconds for the rest.
+        "terminationGracePeriodSeconds": 45,
+        "containers": [
+            {
+                "name": component,
+                "image": ledger.spec.api.image,
+                "imagePullPolicy": ledger.spec.api.image_pull_policy,
+                "args": list(arguments),
+                "env": environment(
+                    {**variables(ledger, region.name if region else None), **extra_variables},
+                    POD_NAME="metadata.name",
+                ),
+                "ports": [{"name": key, "containerPort": port, "protocol": "TCP"} for key, port in PORTS.items()],
+                "startupProbe": http_probe(
+                    "/livez", "http", tls=tls, periodSeconds=1, timeoutSeconds=3, failureThreshold=60
+                ),
+                "livenessProbe": http_probe(
+                    "/livez", "http", tls=tls, periodSeconds=10, timeoutSeconds=5, failureThreshold=3
+                ),
+                "readinessProbe": http_probe(
+                    "/readyz", "http", tls=tls, periodSeconds=3, timeoutSeconds=3, failureThreshold=2
+                ),
+                "resources": resources(wanted),
+                "securityContext": CONTAINER_SECURITY,
+                "volumeMounts": [
+                    mount("tmp", "/tmp", writable=True),  # noqa: S108 - inside the pod
+                    *(mount(volume["name"], path) for volume, path in volumes),
+                ],
+            }
+        ],
+        "volumes": [{"name": "tmp", "emptyDir": {}}, *(volume for volume, _ in volumes)],
+    }
+
+
+def account(ledger: LedgerContext, component: str) -> str:
+    """Return the name of a component's ServiceAccount."""
+    return f"{ledger.name}-{component}"
+
+
+def database_volume(ledger: LedgerContext, user: str) -> Manifest:
+    """Return the volume with a database user's certificate, as `client.crt` and `client.key`."""
+    secret = names.cockroach_client_certificate(ledger.name, user)
+    return certificate_volume("database-certs", secret, "client.crt", "client.key")
+
+
+def _volumes(ledger: LedgerContext) -> list[tuple[Manifest, str]]:
+    found = [(secret_volume("nats-auth", names.nats_password(ledger.name), {"password": "password"}), NATS_PASSWORD)]
+    if ledger.spec.tls_managed:
+        authority = secret_volume("nats-certs", names.nats_certificate(ledger.name), {"ca.crt": "ca.crt"})
+        found.append((database_volume(ledger, names.API_USER), DATABASE_CERTIFICATES))
+        found.append((authority, NATS_CERTIFICATES))
+    return found
