@@ -69,15 +69,15 @@ def superfluous(live: Iterable[Mapping[str, Any]], desired: Iterable[Manifest], 
     """Return the children to delete: owned by the ledger, once applied by this operator, and wanted no longer.
 
     What was *created* rather than applied (the Job of one operation, a run's Job and its reports) has a life of its own
-    and is not here. Neither are StatefulSets, which hold data: `day2` takes them down node by node. Volume claims never
-    are children in this sense.
+    and is not here. Neither are Secrets and StatefulSets, which hold what cannot be made again: `day2` takes nodes down
+    one by one. Volume claims never are children in this sense.
     """
     wanted = {key_of(item) for item in desired}
     return [
         dict(item)
         for item in live
         if key_of(item) not in wanted
-        and item["kind"] not in ("StatefulSet", "PersistentVolumeClaim")
+        and item["kind"] not in ("Secret", "StatefulSet", "PersistentVolumeClaim")
         and owned_by(item, owner_uid)
         and ours(item)
         and not item["metadata"].get("deletionTimestamp")

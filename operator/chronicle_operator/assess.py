@@ -38,7 +38,12 @@ def api(seen: Observation) -> Condition:
     deployments = [it for component in API_COMPONENTS for it in seen.of("Deployment", component)]
     kind = "ApiReady"
     if not seen.of("Deployment", "api"):
-        return Condition(kind, "False", "Starting", "waits for the database and its schema")
+        return Condition(
+            kind,
+            "False",
+            "Starting",
+            _with_trouble("waits for the database and its schema", seen, ("init", "migration")),
+        )
     wanted = sum(int(it["spec"].get("replicas", 1)) for it in deployments)
     ready = sum(_rolled_out(it) for it in deployments)
     message = f"{ready} of {wanted} replicas of API, relay and projector are ready"
@@ -46,9 +51,7 @@ def api(seen: Observation) -> Condition:
         if seen.health is not None and seen.health.status == "down":
             return Condition(kind, "False", "LedgerDown", "GET /health says that the ledger is down")
         return Condition(kind, "True", "AllReplicasReady", message)
-    return Condition(
-        kind, "False", "ReplicasMissing", _with_trouble(message, seen, (*API_COMPONENTS, "migrate", "migration"))
-    )
+    return Condition(kind, "False", "ReplicasMissing", _with_trouble(message, seen, (*API_COMPONENTS, "migration")))
 
 
 def summary(conditions: Iterable[Condition]) -> Condition:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from chronicle_operator import credentials
 from chronicle_operator.apply import Manifest
 from chronicle_operator.conditions import Condition, timestamp
-from chronicle_operator.observe import Observation
+from chronicle_operator.observe import COMPONENT, Observation, labels
 from chronicle_operator.pods import name
 from chronicle_operator.resources import LedgerContext, build, names
+from chronicle_operator.resources.labels import metadata
 from chronicle_operator.spec import ChronicleLedgerSpec
 
 EXPIRES_SOON = timedelta(days=7)
@@ -54,21 +55,43 @@ def desired(seen: Observation, now: datetime) -> Desired:
         spec = ChronicleLedgerSpec.model_validate(seen.ledger["spec"])
     except ValidationError as error:
         raise InvalidSpec(_in_words(error)) from error
+    context = LedgerContext(ledger, namespace, seen.uid, spec)
     secrets = {name(it): it for it in seen.children if it["kind"] == "Secret"}
     held = credentials.ensure(ledger, namespace, seen.uid, spec, secrets, now)
     try:
-        manifests = build(LedgerContext(ledger, namespace, seen.uid, spec, held.hashes))
+        manifests = build(replace(context, secret_hashes=held.hashes))
     except ValueError as error:
         raise InvalidSpec(str(error)) from error
     return Desired(
         spec,
-        [*held.apply, *manifests],
+        [*held.apply, *_claimed(context, held, secrets), *manifests],
         held.create,
         _certificates(held, now),
         names.api_url(ledger, namespace, tls=spec.tls_managed) + "/health",
         held.authority,
         held.expires,
     )
+
+
+def _claimed(context: LedgerContext, held: credentials.Credentials, secrets: Mapping[str, Manifest]) -> list[Manifest]:
+    """Return the Secrets whose labels or owner are not what they should be, with what they hold now.
+
+    Credentials are created, or applied when they change, and nothing else would mend their metadata. Whole Secrets, since server-side apply would take away what an earlier manifest had and this one had not.
+    """
+    renewed = {name(it) for it in held.apply}
+    found: list[Manifest] = []
+    for secret in sorted(set(held.hashes) - renewed):
+        live = secrets.get(secret)
+        if live is None:
+            continue
+        component = str(labels(live).get(COMPONENT, "credentials"))
+        wanted = metadata(context, secret, component)
+        owners = [it.get("uid") for it in live["metadata"].get("ownerReferences") or ()]
+        owned = [it["uid"] for it in wanted["ownerReferences"]]
+        if owners != owned or any(labels(live).get(key) != value for key, value in wanted["labels"].items()):
+            content: Manifest = {key: live[key] for key in ("type", "data") if key in live}
+            found.append({"apiVersion": "v1", "kind": "Secret", "metadata": wanted, **content})
+    return found
 
 
 def _certificates(held: credentials.Credentials, now: datetime) -> Condition:

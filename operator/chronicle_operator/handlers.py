@@ -14,6 +14,7 @@ import kopf
 
 from chronicle_operator import kinds
 from chronicle_operator.kinds import Kind
+from chronicle_operator.observe import INSTANCE
 from chronicle_operator.settings import Settings
 from chronicle_operator.workqueue import LedgerKey, WorkQueue
 
@@ -48,11 +49,14 @@ class Watch:
             self._queue.wake(key)
 
     def child(self, body: Mapping[str, Any]) -> None:
-        """Take note of an event of a child: its owner is woken."""
+        """Take note of an event of a child: the ledger it belongs to is woken.
+
+        It is found by the label rather than the owner reference, which a hand may have taken away.
+        """
         meta = body["metadata"]
-        for owner in meta.get("ownerReferences") or ():
-            if owner.get("kind") == kinds.LEDGER.kind and str(owner.get("apiVersion", "")).startswith(kinds.GROUP):
-                self._queue.wake(LedgerKey(str(meta["namespace"]), str(owner["name"])))
+        ledger = (meta.get("labels") or {}).get(INSTANCE)
+        if ledger:
+            self._queue.wake(LedgerKey(str(meta["namespace"]), str(ledger)))
 
 
 def register(registry: kopf.OperatorRegistry, watch: Watch, children: tuple[Kind, ...]) -> None:

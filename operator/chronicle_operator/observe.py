@@ -6,8 +6,8 @@ Read by list requests, not from a watch's cache: a reconcile that decides on wha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chronicle_operator import errors, kinds
@@ -78,7 +78,7 @@ async def observe(kube: Kube, ledger: Manifest, health: Health | None) -> Observ
         read(kinds.POD), _claims(kube, namespace, name), *(read(kind) for kind in kinds.CHILDREN)
     )
     uid = ledger["metadata"]["uid"]
-    children = [item for items in lists for item in items if owned_by(item, uid)]
+    children = [item for items in lists for item in items if owned_by(item, uid) or _orphaned_secret(item)]
     return Observation(ledger, tuple(children), tuple(sorted(pods, key=_name)), tuple(claims), health)
 
 
@@ -88,6 +88,18 @@ async def _claims(kube: Kube, namespace: str, name: str) -> list[Manifest]:
         return await kube.list(kinds.VOLUME_CLAIM, namespace, {INSTANCE: name})
     except errors.Forbidden:
         return []  # only a decommissioning needs them, and says so itself
+
+
+def _orphaned_secret(item: Manifest) -> bool:
+    """A Secret that lost its owner, by hand or with a ledger deleted with `--cascade=orphan`, is taken up again."""
+    return item["kind"] == kinds.SECRET.kind and not item["metadata"].get("ownerReferences")
+
+
+async def find_secrets(kube: Kube, seen: Observation, wanted: Iterable[str]) -> Observation:
+    """Return the observation with the Secrets of these names, if they exist though their labels were lost."""
+    found = [await kube.get(kinds.SECRET, seen.namespace, name) for name in wanted]
+    more = [it for it in found if it is not None and (owned_by(it, seen.uid) or _orphaned_secret(it))]
+    return replace(seen, children=(*seen.children, *more))
 
 
 def _name(item: Manifest) -> str:

@@ -21,7 +21,8 @@ from chronicle_operator.extension import Addition, Extension, nothing
 from chronicle_operator.health import Health, HealthClient
 from chronicle_operator.kube import Kube
 from chronicle_operator.metrics import Metrics
-from chronicle_operator.observe import Observation, observe
+from chronicle_operator.observe import Observation, find_secrets, observe
+from chronicle_operator.pods import name
 from chronicle_operator.workqueue import LedgerKey
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,9 @@ class Reconciler:
         seen = await observe(self._kube, ledger, None)
         try:
             wanted = desired(seen, self._clock())
+            if wanted.create:
+                seen = await find_secrets(self._kube, seen, [name(it) for it in wanted.create])
+                wanted = desired(seen, self._clock())
         except InvalidSpec as invalid:
             await self._report(ledger, report.invalid(ledger, str(invalid)))
             return None
@@ -120,6 +124,9 @@ class Reconciler:
         failures = await self._create(wanted, live)
         for kind, manifest in in_order(manifests):
             found = live.get(key_of(manifest))
+            if kind is kinds.JOB and found is not None and stages.has_failed(found):
+                failures.append(await self._renew_job(found, "it gave up after its last attempt"))
+                continue
             if memory.is_current(manifest, found):
                 continue
             try:
@@ -127,7 +134,10 @@ class Reconciler:
             except errors.Unreachable:
                 raise
             except errors.KubeError as error:
-                failures.append(await self._renew_job(kind, found, error))
+                if kind is kinds.JOB and found is not None and isinstance(error, errors.Invalid):
+                    failures.append(await self._renew_job(found, "a Job's template cannot change"))
+                else:
+                    failures.append(error)
                 continue
             self._metrics.applied.labels(kind.kind).inc()
             log.info("%s/%s: applied %s %s", *key, kind.kind, manifest["metadata"]["name"])
@@ -146,13 +156,11 @@ class Reconciler:
                     failures.append(error)
         return failures
 
-    async def _renew_job(self, kind: kinds.Kind, found: Manifest | None, error: errors.KubeError) -> errors.KubeError:
-        """Delete a Job that cannot become what is wanted (its template is immutable); the next run makes it anew."""
-        if kind is kinds.JOB and found is not None and isinstance(error, errors.Invalid):
-            meta = found["metadata"]
-            await self._kube.delete(kind, meta["namespace"], meta["name"], uid=meta["uid"])
-            return errors.Conflict(error.subject, "a Job's template cannot change; it is made anew")
-        return error
+    async def _renew_job(self, found: Manifest, why: str) -> errors.KubeError:
+        """Delete a Job; the next run makes it anew."""
+        meta = found["metadata"]
+        await self._kube.delete(kinds.JOB, meta["namespace"], meta["name"], uid=meta["uid"])
+        return errors.Conflict(f"Job {meta['name']}", f"{why}; it is made anew")
 
     async def _prune(self, key: LedgerKey, manifests: Sequence[Manifest], seen: Observation) -> list[errors.KubeError]:
         failures: list[errors.KubeError] = []

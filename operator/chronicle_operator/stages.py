@@ -1,52 +1,67 @@
-"""What may be created already: nobody is started who could only crash for want of what comes before.
+"""What may start already: nobody is started who could only crash for want of what comes before.
 
-This holds back *creation* alone. What exists is kept as the spec wants it whatever else is broken: an API that runs is
-never taken away because a database node is missing.
+The schema waits for the database to be initialised, our own image for the schema it needs. What exists and is of the
+right image is kept as the spec wants it, whatever else is broken: an API that runs is never taken away because a
+database node is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chronicle_operator.apply import Manifest, key_of
 from chronicle_operator.observe import COMPONENT, Observation, labels
 
-INIT = "cockroachdb-init"
-MIGRATE = "migrate"
+INIT = "init"
+MIGRATION = "migration"
+OURS = ("api", "relay", "projector")
 
 
-def due(manifests: Iterable[Manifest], seen: Observation) -> list[Manifest]:
+def due(manifests: Sequence[Manifest], seen: Observation) -> list[Manifest]:
     """Return the manifests to apply now."""
-    present = {key_of(item) for item in seen.children}
-    return [it for it in manifests if key_of(it) in present or _may_start(it, seen)]
+    live = {key_of(item): item for item in seen.children}
+    initialized = _done(INIT, manifests, seen)
+    migrated = _done(MIGRATION, manifests, seen)
 
+    def held_back(manifest: Manifest) -> bool:
+        component = labels(manifest).get(COMPONENT)
+        if manifest["kind"] == "Job" and component == MIGRATION:
+            return not initialized and key_of(manifest) not in live
+        if manifest["kind"] == "Deployment" and component in OURS and not migrated:
+            found = live.get(key_of(manifest))
+            return found is None or images(found) != images(manifest)
+        return False
 
-def _may_start(manifest: Manifest, seen: Observation) -> bool:
-    if manifest["kind"] not in ("Job", "Deployment"):
-        return True
-    component = labels(manifest).get(COMPONENT, "")
-    gate = _GATES.get(component)
-    return gate is None or gate(seen)
+    return [it for it in manifests if not held_back(it)]
 
 
 def is_complete(job: Mapping[str, Any]) -> bool:
     """Whether a Job has done its work."""
+    return _has(job, "Complete")
+
+
+def has_failed(job: Mapping[str, Any]) -> bool:
+    """Whether a Job has given up."""
+    return _has(job, "Failed")
+
+
+def images(workload: Mapping[str, Any]) -> list[str]:
+    """Return the images of a workload's containers."""
+    return [str(it.get("image")) for it in workload["spec"]["template"]["spec"]["containers"]]
+
+
+def _done(component: str, manifests: Sequence[Manifest], seen: Observation) -> bool:
+    """Whether the very Job that is wanted now has done its work: one of an older image does not count."""
+    wanted = {
+        str(it["metadata"]["name"])
+        for it in manifests
+        if it["kind"] == "Job" and labels(it).get(COMPONENT) == component
+    }
+    done = {str(it["metadata"]["name"]) for it in seen.of("Job", component) if is_complete(it)}
+    return wanted <= done
+
+
+def _has(job: Mapping[str, Any], condition: str) -> bool:
     conditions = (job.get("status") or {}).get("conditions") or ()
-    return any(it.get("type") == "Complete" and it.get("status") == "True" for it in conditions)
-
-
-def _initialized(seen: Observation) -> bool:
-    return any(map(is_complete, seen.of("Job", INIT)))
-
-
-def _migrated(seen: Observation) -> bool:
-    return any(map(is_complete, seen.of("Job", MIGRATE)))
-
-
-_GATES: dict[str, Callable[[Observation], bool]] = {
-    MIGRATE: _initialized,
-    "api": _migrated,
-    "relay": _migrated,
-    "projector": _migrated,
-}
+    return any(it.get("type") == condition and it.get("status") == "True" for it in conditions)

@@ -63,9 +63,9 @@ def test_a_deleted_ledger_is_forgotten_and_wakes_again_when_it_comes_back() -> N
 def test_a_child_wakes_its_owner_and_a_stranger_wakes_nobody() -> None:
     queue = Woken()
     watch = handlers.Watch(queue, lambda _: None)
-    owner = {"apiVersion": kinds.LEDGER.api_version, "kind": "ChronicleLedger", "name": "main", "uid": "u"}
-    watch.child({"metadata": {"namespace": "ns", "name": "x", "ownerReferences": [owner]}})
-    watch.child({"metadata": {"namespace": "ns", "name": "x", "ownerReferences": [owner | {"kind": "Deployment"}]}})
+    label = "app.kubernetes.io/instance"
+    watch.child({"metadata": {"namespace": "ns", "name": "x", "labels": {label: "main"}}})
+    watch.child({"metadata": {"namespace": "ns", "name": "x", "labels": {"app": "main"}}})
     watch.child({"metadata": {"namespace": "ns", "name": "x"}})
     assert queue.woken == [KEY]
 

@@ -10,12 +10,13 @@ from chronicle_operator.observe import Observation
 LEDGER: dict[str, Any] = {"metadata": {"name": "main", "namespace": "ns", "uid": "L"}, "spec": {}}
 
 
-def item(kind: str, component: str, *, done: bool = False) -> dict[str, Any]:
+def item(kind: str, component: str, *, name: str = "", done: bool = False, image: str = "one") -> dict[str, Any]:
     conditions = [{"type": "Complete", "status": "True"}] if done else []
+    labels = {"app.kubernetes.io/component": component}
     return {
         "kind": kind,
-        "metadata": {"name": component, "namespace": "ns", "labels": {"app.kubernetes.io/component": component}},
-        "spec": {},
+        "metadata": {"name": name or component, "namespace": "ns", "labels": labels},
+        "spec": {"template": {"spec": {"containers": [{"image": image}]}}},
         "status": {"conditions": conditions},
     }
 
@@ -24,9 +25,10 @@ WANTED = [
     item("StatefulSet", "cockroachdb"),
     item("Service", "api"),
     item("Job", stages.INIT),
-    item("Job", stages.MIGRATE),
+    item("Job", stages.MIGRATION),
     item("Deployment", "api"),
 ]
+INITIALIZED = item("Job", stages.INIT, done=True)
 
 
 def names(*children: dict[str, Any]) -> list[str]:
@@ -39,11 +41,17 @@ def test_databases_services_and_initialization_come_at_once() -> None:
 
 
 def test_the_schema_comes_after_the_initialization_and_the_api_after_the_schema() -> None:
-    initialized = item("Job", stages.INIT, done=True)
-    assert f"Job/{stages.MIGRATE}" in names(initialized)
-    assert "Deployment/api" not in names(initialized)
-    assert "Deployment/api" in names(initialized, item("Job", stages.MIGRATE, done=True))
+    assert f"Job/{stages.MIGRATION}" in names(INITIALIZED)
+    assert "Deployment/api" not in names(INITIALIZED)
+    assert "Deployment/api" in names(INITIALIZED, item("Job", stages.MIGRATION, done=True))
 
 
 def test_an_api_that_exists_is_kept_though_its_schema_job_has_gone() -> None:
     assert "Deployment/api" in names(item("Deployment", "api"))
+
+
+def test_a_new_image_waits_for_its_own_schema_job() -> None:
+    older = item("Deployment", "api", image="zero")
+    of_the_old_image = item("Job", stages.MIGRATION, name="migration-of-zero", done=True)
+    assert "Deployment/api" not in names(INITIALIZED, of_the_old_image, older)
+    assert "Deployment/api" in names(INITIALIZED, item("Job", stages.MIGRATION, done=True), older)
