@@ -11,14 +11,25 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from chronicle_ledger import __version__
-from chronicle_ledger.api import accounts, batch, history, holds, probes, transactions, transfers
+from chronicle_ledger.api import (
+    accounts,
+    batch,
+    events,
+    history,
+    holds,
+    probes,
+    proof,
+    transactions,
+    transfers,
+    views,
+)
 from chronicle_ledger.api.edge import Edge
 from chronicle_ledger.api.operation import Operation, OperationRoute, routes
 from chronicle_ledger.api.problems import Problem
 from chronicle_ledger.api.service import Service
 from chronicle_ledger.api.switch import Switch
 
-MODULES: Final = (transfers, batch, transactions, accounts, holds, history, probes)
+MODULES: Final = (transfers, batch, transactions, accounts, holds, history, views, events, proof, probes)
 """The modules with operations; the busiest first, since routes are tried in this order."""
 
 TITLE: Final = "ChronicleLedger"

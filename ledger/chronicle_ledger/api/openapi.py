@@ -18,6 +18,7 @@ TAGS = (
     {"name": "accounts", "description": "Accounts, their history and their balance at any moment."},
     {"name": "transactions", "description": "Postings. Each is written whole or not at all, and once."},
     {"name": "holds", "description": "Money set aside, to be captured or given back."},
+    {"name": "events", "description": "The read model, the stream of transactions, and the proof that all agree."},
     {"name": "operation", "description": "Health and figures, for those who run the service."},
 )
 _REFERENCE = "#/components/schemas/{name}"

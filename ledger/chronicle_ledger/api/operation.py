@@ -22,6 +22,7 @@ from chronicle_ledger.api.bodies import Body
 from chronicle_ledger.api.call import Answer, Call, ClientDisconnected
 from chronicle_ledger.api.parameters import Parameter
 from chronicle_ledger.api.problems import Problem
+from chronicle_ledger.api.stream import EventStream
 from chronicle_ledger.domain.errors import LedgerError
 
 log = logs.get(__name__)
@@ -145,7 +146,10 @@ class OperationRoute(APIRoute):
             log.exception("unexpected error", operation=self.operation.id)
             await refuse(Problem("internal_error"), scope, send)
         else:
-            await reply(answer, send)
+            if isinstance(answer, EventStream):
+                await answer.run(receive, send)
+            else:
+                await reply(answer, send)
 
     async def _run(self, call: Call) -> Answer:
         operation = self.operation

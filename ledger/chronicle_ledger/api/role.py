@@ -11,8 +11,10 @@ from chronicle_ledger import __version__, logs, metrics, sabotage
 from chronicle_ledger.api.access import Keyring
 from chronicle_ledger.api.app import build as build_app
 from chronicle_ledger.api.components import DatabaseComponent
+from chronicle_ledger.api.event_components import of_events
 from chronicle_ledger.api.health import Health
 from chronicle_ledger.api.service import Service
+from chronicle_ledger.events.reader import EventsReader
 from chronicle_ledger.posting.expiry import HoldExpiry
 from chronicle_ledger.posting.service import PostingLimits, PostingService
 from chronicle_ledger.probes import Readiness
@@ -37,6 +39,7 @@ class ApiRole:
         self._done = asyncio.Event()
         self._database: Database | None = None
         self._service: Service | None = None
+        self._events: EventsReader | None = None
         self._app: Any = None
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
@@ -61,11 +64,14 @@ class ApiRole:
         about = {"instance": settings.instance, "region": settings.region, "version": __version__}
         if self._sabotage is not None:
             about["sabotage"] = self._sabotage.value
+        self._events = EventsReader(database, settings)
+        self._events.start()
         self._service = Service(
             settings=settings,
             database=database,
             posting=posting,
-            health=Health([DatabaseComponent(database)], about),
+            health=Health([DatabaseComponent(database), *of_events(settings, self._events)], about),
+            events=self._events,
             lifecycle=self._lifecycle,
             readiness=Readiness(self, self._lifecycle),
             keyring=self._keyring,
@@ -113,6 +119,8 @@ class ApiRole:
         """Close the connections."""
         if self._service is not None:
             self._service.health.close()
+        if self._events is not None:
+            await self._events.close()
         if self._database is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._database.close(), 2.0)

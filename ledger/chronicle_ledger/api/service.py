@@ -8,6 +8,7 @@ from datetime import datetime
 
 from chronicle_ledger.api.access import Keyring
 from chronicle_ledger.api.health import Health
+from chronicle_ledger.events.reader import EventsReader
 from chronicle_ledger.posting.service import PostingService
 from chronicle_ledger.probes import Readiness
 from chronicle_ledger.process import Lifecycle
@@ -27,3 +28,4 @@ class Service:
     readiness: Readiness
     keyring: Keyring | None
     now: Callable[[], datetime]
+    events: EventsReader

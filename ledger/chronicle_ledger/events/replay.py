@@ -15,27 +15,18 @@ from chronicle_ledger.events.puller import Puller
 
 BATCH = 1000
 
-SILENCE_SECONDS = 10.0
-"""A reader that hears nothing for so long although there is more stops with StreamSilent."""
+SILENT_LOOKS = 10
+"""A reader that hears nothing so many times in a row, a second each, although there is more, raises StreamSilent."""
+
+LOOK_EVERY = 5
 
 
 class StreamSilent(Exception):
     """The stream has more, but nothing comes: a server went away while it was read. Try again."""
 
 
-async def replay(
-    js: JetStreamContext, stream: str, *, start: int = 1, last: int | None = None, follow: bool = False
-) -> AsyncIterator[Msg]:
-    """The messages of `stream` from sequence `start` to `last` (default: its last one now), or for ever to `follow`.
-
-    Raises StreamSilent, puller.ConsumerGone, and nats-py's errors.
-    """
-    if not follow:
-        state = (await js.stream_info(stream)).state
-        last = min(state.last_seq, last) if last is not None else state.last_seq
-        start = max(start, state.first_seq)
-        if state.messages == 0 or start > last:
-            return
+@contextlib.asynccontextmanager
+async def _consumer(js: JetStreamContext, stream: str, start: int) -> AsyncIterator[tuple[Puller, str]]:
     config = ConsumerConfig(
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
         opt_start_seq=start,
@@ -48,25 +39,55 @@ async def replay(
     puller = Puller(js._nc, stream, info.name, BATCH)  # noqa: SLF001 - nats-py has no other way to its client
     await puller.open()
     try:
-        silent = 0.0
-        while True:
-            messages = await puller.next(1.0)
-            if not messages and not follow:
-                silent += 1.0
-                # Messages at the very end may have been deleted: then nothing is left to come.
-                if (await js.consumer_info(stream, info.name)).num_pending == 0:
-                    return
-                if silent >= SILENCE_SECONDS:
-                    raise StreamSilent(f"{stream} has more messages but delivers none; try again")
-            for message in messages:
-                silent = 0.0
-                sequence = message.metadata.sequence.stream
-                if last is not None and sequence > last:
-                    return
-                yield message
-                if last is not None and sequence == last:
-                    return
+        yield puller, info.name
     finally:
         with contextlib.suppress(NatsError, asyncio.TimeoutError):
             await puller.close()
             await js.delete_consumer(stream, info.name)
+
+
+async def replay(js: JetStreamContext, stream: str) -> AsyncIterator[Msg]:
+    """The messages of `stream` up to the last one it has now.
+
+    Raises StreamSilent, puller.ConsumerGone, and nats-py's errors.
+    """
+    state = (await js.stream_info(stream)).state
+    if state.messages == 0:
+        return
+    async with _consumer(js, stream, state.first_seq) as (puller, name):
+        silent = 0
+        while True:
+            messages = await puller.next(1.0)
+            for message in messages:
+                silent = 0
+                sequence = message.metadata.sequence.stream
+                if sequence <= state.last_seq:
+                    yield message
+                if sequence >= state.last_seq:
+                    return
+            if not messages:
+                silent += 1
+                # Messages at the very end may have been deleted: then nothing is left to come.
+                if (await js.consumer_info(stream, name)).num_pending == 0:
+                    return
+                if silent >= SILENT_LOOKS:
+                    raise StreamSilent(f"{stream} has more messages but delivers none; try again")
+
+
+async def follow(js: JetStreamContext, stream: str, start: int) -> AsyncIterator[Msg | None]:
+    """The messages of `stream` from sequence `start` on, for ever; None for each second without one.
+
+    Raises puller.ConsumerGone and nats-py's errors.
+    """
+    async with _consumer(js, stream, start) as (puller, name):
+        quiet = 0
+        while True:
+            messages = await puller.next(1.0)
+            for message in messages:
+                yield message
+            if not messages:
+                yield None
+                quiet += 1
+                if quiet % LOOK_EVERY == 0:
+                    # A consumer in memory is gone with its server, and then nothing comes, for ever.
+                    await js.consumer_info(stream, name)

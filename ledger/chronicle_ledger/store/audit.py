@@ -183,7 +183,9 @@ async def entries(conn: Connection) -> AsyncIterator[LedgerEntry]:
         )
         page = await cursor.fetchall()
         for row in page:
-            yield LedgerEntry(*row[:10], day=row[10].date(), details=row[11])
+            yield LedgerEntry(
+                row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10].date(), row[11]
+            )
         if len(page) < PAGE:
             return
         after = (page[-1][0], page[-1][1])

@@ -1,0 +1,302 @@
+"""The read model: answers that may be some events behind the ledger, and say by how many."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from chronicle_ledger.api import cursors
+from chronicle_ledger.api.access import Role
+from chronicle_ledger.api.answers import Moment
+from chronicle_ledger.api.call import Answer, Call
+from chronicle_ledger.api.operation import operation
+from chronicle_ledger.api.parameters import CURSOR, LIMIT, MOMENT, Parameter, Query, invalid, path_id, path_uuid
+from chronicle_ledger.api.problems import Problem
+from chronicle_ledger.domain.account import AccountKind
+from chronicle_ledger.domain.canonical import timestamp
+from chronicle_ledger.domain.transaction import TransactionKind
+from chronicle_ledger.store import view_reads
+from chronicle_ledger.store.view_reads import ViewBalance
+
+WAIT_SECONDS: Final = 5.0
+"""How long `min_version` waits at most."""
+
+LAG_HEADERS: Final = {
+    "Chronicle-Read-Model-Lag-Events": "How many events the read model is behind the ledger.",
+    "Chronicle-Read-Model-Lag-Seconds": "The age of the oldest of them, in seconds.",
+}
+MIN_VERSION: Final = Parameter(
+    "min_version",
+    "query",
+    {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+    "Wait (5 seconds at most) until the read model has reached this version of the account: to read one's own write.",
+)
+
+
+class BalanceLine(Struct, frozen=True):
+    """An account as of `version`; money in minor units."""
+
+    account_id: UUID
+    currency: str
+    kind: AccountKind
+    balance: int
+    held: int
+    available: int
+    version: int
+    posted_at: Moment
+
+
+class BalancePage(Struct, frozen=True):
+    """One page of balances; next_cursor is null on the last."""
+
+    balances: list[BalanceLine]
+    next_cursor: str | None
+
+
+class StatementLineAnswer(Struct, frozen=True):
+    """One line of a statement; `balance_after` is the running balance."""
+
+    version: int
+    transaction_id: UUID
+    kind: TransactionKind
+    amount: int
+    held: int
+    balance_after: int
+    held_after: int
+    effective_at: Moment
+    posted_at: Moment
+
+
+class StatementPage(Struct, frozen=True):
+    """An account and one page of its lines, oldest first; next_cursor is null on the last."""
+
+    account: BalanceLine
+    lines: list[StatementLineAnswer]
+    next_cursor: str | None
+
+
+class DayAnswer(Struct, frozen=True):
+    """One UTC day of an account: what went out, what came in, the balance at its end."""
+
+    day: date
+    debits: int
+    credits: int
+    entries: int
+    closing_balance: int
+
+
+class DayPage(Struct, frozen=True):
+    """One page of days, oldest first; next_cursor is null on the last."""
+
+    days: list[DayAnswer]
+    next_cursor: str | None
+
+
+class TrialLineAnswer(Struct, frozen=True):
+    """One currency: the sum of the balances below zero (as a positive number) and above; they are equal."""
+
+    currency: str
+    accounts: int
+    debit: int
+    credit: int
+    difference: int
+
+
+class TrialBalance(Struct, frozen=True):
+    """One line a currency."""
+
+    currencies: list[TrialLineAnswer]
+
+
+def _min_version(query: Query) -> int:
+    text = query.text("min_version")
+    if text is None:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < 2**63):
+        raise invalid("min_version", "must be an integer from 0 to 2^63 - 1")
+    return int(text)
+
+
+async def _lag(call: Call) -> dict[str, str]:
+    """The headers. Measured before the read, so the answer is at least as fresh as they say."""
+    lag = await call.service.events.lag.read()
+    return {
+        "Chronicle-Read-Model-Lag-Events": str(lag.events),
+        "Chronicle-Read-Model-Lag-Seconds": f"{lag.seconds:.3f}",
+        "content-type": "application/json",
+        "cache-control": "no-store",
+    }
+
+
+async def _account(call: Call, account: UUID, at_least: int) -> ViewBalance:
+    """The account, once it is at version `at_least`. Raises Problem account_not_found, read_model_behind."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + WAIT_SECONDS
+    pause = 0.01
+    while True:
+        found = await view_reads.balance(call.service.database, account)
+        if found is not None and found.version >= at_least:
+            return found
+        if not at_least:
+            raise Problem(
+                "account_not_found", f"The read model does not know account {account} (yet).", account_id=str(account)
+            )
+        if loop.time() + pause > deadline:
+            at = found.version if found is not None else 0
+            raise Problem(
+                "read_model_behind",
+                f"The read model is at version {at} of the account, not yet at {at_least}; try again.",
+                version=at, min_version=at_least,
+            )  # fmt: skip
+        await asyncio.sleep(pause)
+        pause = min(0.1, pause * 1.5)
+
+
+def _line(value: ViewBalance) -> BalanceLine:
+    return BalanceLine(
+        value.account_id, value.currency, AccountKind(value.kind), value.balance, value.held,
+        value.balance - value.held, value.version, timestamp(value.posted_at),
+    )  # fmt: skip
+
+
+@operation(
+    "GET",
+    "/v1/views/balances",
+    id="listViewBalances",
+    tag="events",
+    summary="List balances from the read model",
+    role=Role.READER,
+    answer=BalancePage,
+    answer_headers=LAG_HEADERS,
+    parameters=(
+        CURSOR,
+        LIMIT,
+        Parameter("currency", "query", {"type": "string"}, "Only accounts in this currency."),
+        Parameter("account_id", "query", {"type": "string", "format": "uuid"}, "Only this account."),
+        MIN_VERSION,
+    ),
+    problems=("account_not_found", "validation_failed", "invalid_cursor", "read_model_behind"),
+)
+async def list_balances(call: Call) -> Answer:
+    """In order of account id. `min_version` needs `account_id`."""
+    query = Query(call, "cursor", "limit", "currency", "account_id", "min_version")
+    limit, at_least, one = query.limit(), _min_version(query), query.text("account_id")
+    cursor = cursors.decode(query.text("cursor"), UUID)
+    if one is not None:
+        try:
+            account = UUID(one)
+        except ValueError:
+            raise invalid("account_id", "must be a UUID") from None
+        headers = await _lag(call)
+        return Answer(200, BalancePage([_line(await _account(call, account, at_least))], None), headers)
+    if at_least:
+        raise invalid("min_version", "needs account_id: versions belong to accounts")
+    headers = await _lag(call)
+    page = await view_reads.balances(call.service.database, cursor=cursor, limit=limit, currency=query.text("currency"))
+    following = None if page.next_cursor is None else cursors.encode(page.next_cursor)
+    return Answer(200, BalancePage([_line(item) for item in page.items], following), headers)
+
+
+def _version(text: str) -> int:
+    version = int(text)
+    if not 0 < version < 2**63:
+        raise ValueError(text)
+    return version
+
+
+@operation(
+    "GET",
+    "/v1/views/accounts/{account_id}/statement",
+    id="getStatement",
+    tag="events",
+    summary="Read an account's statement from the read model",
+    role=Role.READER,
+    answer=StatementPage,
+    answer_headers=LAG_HEADERS,
+    parameters=(
+        path_uuid("account_id", "the account"),
+        CURSOR,
+        LIMIT,
+        Parameter("from", "query", MOMENT, "Only lines posted at this moment or later."),
+        Parameter("to", "query", MOMENT, "Only lines posted before this moment."),
+        MIN_VERSION,
+    ),
+    problems=("account_not_found", "validation_failed", "invalid_cursor", "read_model_behind"),
+)
+async def get_statement(call: Call) -> Answer:
+    """Oldest first, with the running balance."""
+    account = path_id(call, "account_id")
+    query = Query(call, "cursor", "limit", "from", "to", "min_version")
+    limit, at_least = query.limit(), _min_version(query)
+    cursor = cursors.decode(query.text("cursor"), _version) or 0
+    since, until = query.moment("from"), query.moment("to")
+    headers = await _lag(call)
+    balance = await _account(call, account, at_least)
+    page = await view_reads.statement(
+        call.service.database, account, cursor=cursor, limit=limit, since=since, until=until
+    )
+    lines = [
+        StatementLineAnswer(
+            item.version, item.transaction_id, TransactionKind(item.kind), item.amount, item.held, item.balance_after,
+            item.held_after, timestamp(item.effective_at), timestamp(item.posted_at),
+        )
+        for item in page.items
+    ]  # fmt: skip
+    following = None if page.next_cursor is None else cursors.encode(page.next_cursor)
+    return Answer(200, StatementPage(_line(balance), lines, following), headers)
+
+
+@operation(
+    "GET",
+    "/v1/views/accounts/{account_id}/days",
+    id="listDays",
+    tag="events",
+    summary="Read an account's daily totals from the read model",
+    role=Role.READER,
+    answer=DayPage,
+    answer_headers=LAG_HEADERS,
+    parameters=(path_uuid("account_id", "the account"), CURSOR, LIMIT, MIN_VERSION),
+    problems=("account_not_found", "validation_failed", "invalid_cursor", "read_model_behind"),
+)
+async def list_days(call: Call) -> Answer:
+    """UTC days of posting, oldest first; days without entries are left out."""
+    account = path_id(call, "account_id")
+    query = Query(call, "cursor", "limit", "min_version")
+    limit, at_least = query.limit(), _min_version(query)
+    cursor = cursors.decode(query.text("cursor"), date.fromisoformat)
+    headers = await _lag(call)
+    await _account(call, account, at_least)
+    page = await view_reads.days(call.service.database, account, cursor=cursor, limit=limit)
+    days = [DayAnswer(item.day, item.debits, item.credits, item.entries, item.closing_balance) for item in page.items]
+    return Answer(200, DayPage(days, page.next_cursor and cursors.encode(page.next_cursor)), headers)
+
+
+@operation(
+    "GET",
+    "/v1/views/trial-balance",
+    id="getTrialBalance",
+    tag="events",
+    summary="Read the trial balance from the read model",
+    role=Role.READER,
+    answer=TrialBalance,
+    answer_headers=LAG_HEADERS,
+    problems=("validation_failed",),
+)
+async def get_trial_balance(call: Call) -> Answer:
+    """While the read model is behind, a currency's difference may be other than 0 for a moment: a transaction's
+    entries on accounts that were behind are shown when their gaps are filled."""
+    Query(call)
+    headers = await _lag(call)
+    lines = [
+        TrialLineAnswer(line.currency, line.accounts, line.debit, line.credit, line.credit - line.debit)
+        for line in await view_reads.trial_balance(call.service.database)
+    ]
+    return Answer(200, TrialBalance(lines), headers)
+
+
+OPERATIONS = (list_balances, get_statement, list_days, get_trial_balance)
+"""What can be read from the read model."""
