@@ -39,7 +39,8 @@ class Publisher(Protocol):
 class JetStreamPublisher:
     """Publishes through one connection. A duplicate's acknowledgement counts: the message is in the stream."""
 
-    def __init__(self, bus: Bus, ack_seconds: float = ACK_SECONDS) -> None:
+    def __init__(self, bus: Bus, ack_seconds: float = ACK_SECONDS, id_suffix: str = "") -> None:
+        self._id_suffix = id_suffix
         self._bus = bus
         self._ack_seconds = ack_seconds
         self._contexts: tuple[Any, Any] | None = None
@@ -58,7 +59,7 @@ class JetStreamPublisher:
         futures: dict[asyncio.Future[PubAck], Pending] = {}
         try:
             for row in rows:
-                headers = {"Nats-Msg-Id": str(row.id)}
+                headers = {"Nats-Msg-Id": f"{row.id}{self._id_suffix}"}
                 future = await js.publish_async(
                     subject(row.shard), row.payload.encode(), wait_stall=self._ack_seconds, headers=headers
                 )

@@ -130,21 +130,29 @@ class ViewWriter:
             wanted.extend((account, version) for version in range(first, last + 1))
         return await view_writes.ledger_entries(conn, wanted) if wanted else []
 
-    async def fill(self, account: UUID, version: int) -> int:
-        """Bring the ledger's entries of `account` up to `version` into the view, a page a transaction; how many."""
+    async def fill(self, account: UUID, version: int | None = None, generation: int | None = None) -> int:
+        """Bring the ledger's entries of `account` up to `version` (default: all) into the view, a page a transaction;
+        return how many. `generation` None is the one that is read."""
+
+        async def page(conn: Connection) -> int:
+            # A generation that is not read yet belongs to its rebuild alone.
+            of = generation if generation is not None else await view_writes.lock_generation(conn)
+            return await self.fill_page(conn, of, account, version)
+
         total = 0
-        while added := await in_transaction(self._database, lambda conn: self._fill_page(conn, account, version)):
+        while added := await in_transaction(self._database, page):
             total += added
         return total
 
-    async def _fill_page(self, conn: Connection, account: UUID, version: int) -> int:
-        generation = await view_writes.lock_generation(conn)
+    async def fill_page(self, conn: Connection, generation: int, account: UUID, version: int | None = None) -> int:
+        """One page of `fill`, in the caller's transaction."""
         states = await view_writes.states(conn, generation, [account])
         at = states.get(account, ViewState()).version
-        page = await view_writes.ledger_page(conn, account, at, min(GAP_ENTRIES, max(1, version - at)))
-        page = [entry for entry in page if entry.account_id == account and entry.version <= version]
-        trusted = frozenset((entry.account_id, entry.version) for entry in page)
-        projection = project(states, page, trusted)
+        limit = GAP_ENTRIES if version is None else min(GAP_ENTRIES, version - at)
+        if limit <= 0:
+            return 0
+        page = await view_writes.account_page(conn, account, at, limit)
+        projection = project(states, page, frozenset((entry.account_id, entry.version) for entry in page))
         if isinstance(projection, Contradiction):
             raise TypeError("trusted entries do not contradict")
         await view_writes.write(conn, generation, projection)

@@ -76,11 +76,22 @@ async def ledger_entries(conn: Connection, wanted: Sequence[tuple[UUID, int]]) -
     return [ViewEntry(*row) for row in await cursor.fetchall()]
 
 
+async def account_page(conn: Connection, account: UUID, version: int, limit: int) -> list[ViewEntry]:
+    """Up to `limit` of the ledger's entries of `account` after `version`, in order."""
+    cursor = await conn.execute(
+        f"SELECT {_ENTRY} FROM entry e JOIN txn t ON t.id = e.txn_id"  # noqa: S608
+        " WHERE e.account_id = %s AND e.version > %s ORDER BY e.version LIMIT %s",
+        (account, version, limit),
+        binary=True,
+    )
+    return [ViewEntry(*row) for row in await cursor.fetchall()]
+
+
 async def ledger_page(conn: Connection, account: UUID, version: int, limit: int) -> list[ViewEntry]:
     """Up to `limit` of the ledger's entries after (`account`, `version`), over all accounts, in that order."""
     cursor = await conn.execute(
-        f"SELECT {_ENTRY} FROM entry e JOIN txn t ON t.id = e.txn_id"  # noqa: S608
-        " WHERE (e.account_id, e.version) > (%s, %s) ORDER BY e.account_id, e.version LIMIT %s",
+        f"SELECT {_ENTRY} FROM (SELECT * FROM entry WHERE (account_id, version) > (%s, %s)"  # noqa: S608
+        " ORDER BY account_id, version LIMIT %s) AS e JOIN txn t ON t.id = e.txn_id ORDER BY e.account_id, e.version",
         (account, version, limit),
         binary=True,
     )

@@ -1,0 +1,275 @@
+"""`chronicle proof`, `reconcile`, `rebuild` and `events`: ledger, stream and read model, from the command line.
+
+They use the service's own settings (CHRONICLE_DATABASE_URL, CHRONICLE_NATS_URLS, …), see docs/api.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from chronicle_cli.ledger import load_settings
+
+if TYPE_CHECKING:
+    from chronicle_ledger.events.bus import Bus
+    from chronicle_ledger.events.proof import Proof
+    from chronicle_ledger.settings import Settings
+    from chronicle_ledger.store.pool import Database
+
+T = TypeVar("T")
+
+EXIT = {"Passed": 0, "NotApplicable": 0, "Failed": 1, "Inconclusive": 3}
+MARKS = {
+    "Passed": "[green]ok[/]",
+    "Failed": "[red]FAILED[/]",
+    "Inconclusive": "[yellow]unknown[/]",
+    "NotApplicable": "-",
+}
+
+
+def _fail(message: str, status: int = 1) -> NoReturn:
+    click.echo(f"chronicle: {message}", err=True)
+    sys.exit(status)
+
+
+@asynccontextmanager
+async def _servers(settings: Settings) -> AsyncIterator[tuple[Database, Bus | None]]:
+    from chronicle_ledger.events import bus as buses
+    from chronicle_ledger.store.pool import open_pool
+
+    database = await open_pool(
+        settings.database_url, size=3, statement_timeout=max(settings.statement_timeout, 10.0), name="chronicle-cli"
+    )
+    bus = buses.of(settings, "cli") if settings.nats_urls else None
+    if bus is not None:
+        bus.start()
+    try:
+        yield database, bus
+    finally:
+        if bus is not None:
+            await bus.close()
+        await database.close()
+
+
+def _run(work: Callable[[Settings, Database, Bus | None], Awaitable[T]]) -> T:
+    from nats.errors import Error as NatsError
+
+    from chronicle_ledger.domain.errors import LedgerError
+    from chronicle_ledger.events.bus import BusUnavailable
+    from chronicle_ledger.events.puller import ConsumerGone
+    from chronicle_ledger.events.rebuild import RebuildRunning
+    from chronicle_ledger.events.reconcile import ReconcileFailed
+    from chronicle_ledger.events.replay import StreamSilent
+    from chronicle_ledger.store.failures import DATABASE_ERRORS
+
+    settings = load_settings()
+
+    async def main() -> T:
+        async with _servers(settings) as (database, bus):
+            return await work(settings, database, bus)
+
+    try:
+        return asyncio.run(main())
+    except LedgerError as error:
+        _fail(f"{error.message} (is CHRONICLE_DATABASE_URL right, its server up, and `chronicle migrate` done?)", 3)
+    except (RebuildRunning, ReconcileFailed, BusUnavailable, ConsumerGone, StreamSilent) as error:
+        _fail(str(error), 3)
+    except DATABASE_ERRORS as error:
+        _fail(f"the database: {str(error).strip()} (is CHRONICLE_DATABASE_URL right, and `chronicle migrate` done?)", 3)
+    except (NatsError, TimeoutError) as error:
+        _fail(f"NATS: {str(error) or type(error).__name__} (is CHRONICLE_NATS_URLS right, and are its servers up?)", 3)
+
+
+def _show(proof: Proof) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("check", "", "compared", "finding"):
+        table.add_column(column, justify="right" if column == "compared" else "left")
+    for check in proof.checks:
+        document = check.document()
+        table.add_row(
+            check.name,
+            MARKS[document["result"]],
+            f"{check.compared:,} {check.what}",
+            document["message"],
+            end_section=False,
+        )
+    console = Console(soft_wrap=True)
+    console.print(table)
+    console.print(
+        f"{proof.result}: {proof.accounts:,} accounts, {proof.transactions:,} transactions, {proof.entries:,} entries"
+        f" in {proof.seconds:.1f} s; head {proof.head[:16]}…",
+        highlight=False,
+    )
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the proof as one JSON object.")
+def proof(*, as_json: bool) -> None:
+    """Prove that ledger, stream and read model agree. Exit status 0: clean, 1: a difference, 3: not all compared."""
+
+    async def work(settings: Settings, database: Database, bus: Bus | None) -> Proof:
+        from chronicle_ledger.events.proof import prove
+
+        del settings
+        return await prove(database, bus)
+
+    made = _run(work)
+    if as_json:
+        click.echo(json.dumps(made.document()))
+    else:
+        _show(made)
+    sys.exit(EXIT[made.result.value])
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
+def reconcile(*, as_json: bool) -> None:
+    """Repair stream and read model from the ledger (which is never changed)."""
+
+    async def work(settings: Settings, database: Database, bus: Bus | None) -> dict[str, Any]:
+        from chronicle_ledger.events.reconcile import Reconcile
+
+        done = await Reconcile(database, bus, settings.nats_replicas).run()
+        return {
+            "result_before": done.before.result.value,
+            "events_published": done.published,
+            "messages_removed": done.removed,
+            "accounts_rebuilt": done.accounts,
+            "ledger_differences": [
+                check.document()
+                for check in done.before.checks
+                if check.differences and check.name not in {"stream", "view"}
+            ],
+        }
+
+    done = _run(work)
+    if as_json:
+        click.echo(json.dumps(done))
+    else:
+        click.echo(
+            f"{done['events_published']} events published, {done['messages_removed']} messages removed,"
+            f" {done['accounts_rebuilt']} accounts of the read model made anew"
+        )
+    for check in done["ledger_differences"]:
+        click.echo(f"chronicle: the ledger itself differs, which no repair mends: {check['message']}", err=True)
+    if done["ledger_differences"]:
+        sys.exit(1)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
+def rebuild(*, as_json: bool) -> None:
+    """Make the read model anew from the ledger, while reads go on."""
+
+    async def work(settings: Settings, database: Database, bus: Bus | None) -> dict[str, Any]:
+        from chronicle_ledger.events.rebuild import Rebuild
+
+        del settings, bus
+        tty = sys.stderr.isatty()
+        done = await Rebuild(
+            database, lambda entries: click.echo(f"\r{entries:,} entries", err=True, nl=False) if tty else None
+        ).run()
+        if tty:
+            click.echo("", err=True)
+        return {
+            "generation": done.generation,
+            "events": done.events,
+            "entries": done.entries,
+            "seconds": round(done.seconds, 3),
+            "events_per_second": round(done.events_per_second),
+        }
+
+    done = _run(work)
+    if as_json:
+        click.echo(json.dumps(done))
+    else:
+        click.echo(
+            f"{done['events']:,} events ({done['entries']:,} entries) in {done['seconds']:.1f} s:"
+            f" {done['events_per_second']:,} events/s"
+        )
+
+
+@click.group()
+def events() -> None:
+    """Look at the event stream, its lag and its dead letters."""
+
+
+@events.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+def dead(*, as_json: bool) -> None:
+    """List the messages that the projector could not use, and why."""
+
+    async def work(settings: Settings, database: Database, bus: Bus | None) -> list[dict[str, Any]]:
+        from chronicle_ledger.events.dead import letters
+
+        del settings, database
+        connected = await _connected(bus)
+        return [
+            {
+                "number": letter.number,
+                "at": letter.at.isoformat(),
+                "reason": letter.reason,
+                "subject": letter.subject,
+                "sequence": letter.sequence,
+                "data": letter.data.decode(errors="replace"),
+            }
+            async for letter in letters(connected.jetstream())
+        ]
+
+    found = _run(work)
+    for letter in found:
+        if as_json:
+            click.echo(json.dumps(letter))
+        else:
+            click.echo(f"{letter['at']}  {letter['subject']} #{letter['sequence']}: {letter['reason']}")
+            click.echo(f"    {letter['data'][:200]}")
+    if not found:
+        click.echo("no dead letters", err=True)
+
+
+@events.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def lag(*, as_json: bool) -> None:
+    """Show how far stream and read model are behind the ledger."""
+
+    async def work(settings: Settings, database: Database, bus: Bus | None) -> dict[str, Any]:
+        from chronicle_ledger.events.lag import LagMeter
+
+        del settings
+        if bus is not None:
+            await bus.wait_connected(2.0)
+        found = await LagMeter(database, bus).read()
+        return {
+            "backlog": found.backlog,
+            "pending": found.pending,
+            "lag_events": found.events,
+            "lag_seconds": round(found.seconds, 3),
+            "nats_connected": bus is not None and bus.connected,
+        }
+
+    found = _run(work)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        click.echo(
+            f"{found['backlog']} events in the outbox, {found['pending']} in the stream not projected yet;"
+            f" the oldest is {found['lag_seconds']:.1f} s old"
+        )
+
+
+async def _connected(bus: Bus | None) -> Bus:
+    from chronicle_ledger.events.bus import BusUnavailable
+
+    if bus is None:
+        raise BusUnavailable("there is no event stream: set CHRONICLE_NATS_URLS")
+    await bus.wait_connected(5.0)
+    return bus

@@ -1,0 +1,150 @@
+"""`chronicle rebuild`: the read model made anew from the ledger, while reads (and postings) go on.
+
+A new generation is filled beside the one that is read: first all entries in pages, then what was posted meanwhile.
+Then one row changes which generation is read, and the old one is deleted. Readers see the old one or the new one,
+never half of one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from chronicle_ledger.events.projection import Contradiction, project
+from chronicle_ledger.events.view_writer import ViewWriter, in_transaction
+from chronicle_ledger.store import leases, view_generations, view_writes
+from chronicle_ledger.store.pool import Connection, Database
+from chronicle_ledger.store.view_rows import Projection, ViewEntry, ViewState
+
+PAGE = 4000
+LEASE = "rebuild/view"
+LEASE_SECONDS = 30.0
+ROUNDS = 10
+
+Report = Callable[[int], None]
+
+
+class RebuildRunning(Exception):
+    """Another rebuild holds the lease; wait for it, or for the lease's 30 seconds if it died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What was done. `events` counts transactions (each entry belongs to one, a transaction has two or more)."""
+
+    generation: int
+    entries: int
+    events: int
+    seconds: float
+    deleted: int
+
+    @property
+    def events_per_second(self) -> float:
+        """Until the new generation was read; deleting the old one is not in it."""
+        return self.events / self.seconds if self.seconds else 0.0
+
+
+class Rebuild:
+    """One run. `progress` is called with the number of entries so far."""
+
+    def __init__(self, database: Database, progress: Report = lambda _: None) -> None:
+        self._database = database
+        self._progress = progress
+        self._writer = ViewWriter(database)
+        self._holder = uuid4().hex
+        self._entries = 0
+
+    async def run(self) -> Rebuilt:
+        """Make the read model anew. Raises RebuildRunning, DatabaseUnavailable."""
+        begun = time.monotonic()
+        await self._hold_lease()
+        try:
+            async with self._database.connection() as conn:
+                old = await view_generations.current(conn)
+                leftovers = await view_generations.others(conn, old)
+            new = max([old, *leftovers]) + 1
+            await self._load(new)
+            # Each round is shorter than the one before, since less was posted meanwhile.
+            for _ in range(ROUNDS):
+                if await self._catch_up(new) == 0:
+                    break
+            await in_transaction(self._database, lambda conn: self._switch(conn, new))
+            # What the projector wrote into the old generation in the last moment before.
+            await self._catch_up(new)
+            async with self._database.connection() as conn:
+                events = await _transactions(conn)
+            seconds = time.monotonic() - begun
+            deleted = 0
+            for generation in [*leftovers, old]:
+                deleted += await self._delete(generation)
+        finally:
+            async with self._database.connection() as conn:
+                await leases.release(conn, [LEASE], self._holder)
+        return Rebuilt(new, self._entries, events, seconds, deleted)
+
+    async def _hold_lease(self) -> None:
+        async with self._database.connection() as conn:
+            if not await leases.claim(conn, [LEASE], self._holder, LEASE_SECONDS):
+                raise RebuildRunning("another rebuild is running; wait for its end (or 30 seconds if it was killed)")
+
+    async def _load(self, generation: int) -> None:
+        """All entries of the ledger, in order of account and version, in pages. No snapshot is needed: an account's
+        entries are dense, so whatever a page ends with is a state that the account was in."""
+        at: tuple[UUID, int] = (UUID(int=0), 0)
+        states: dict[UUID, ViewState] = {}
+        since = time.monotonic()
+        while True:
+            async with self._database.connection() as conn:
+                page = await view_writes.ledger_page(conn, *at, PAGE)
+            if not page:
+                return
+            projection = _trusting(states, page)
+            await in_transaction(self._database, lambda conn, p=projection: view_writes.write(conn, generation, p))  # type: ignore[misc]
+            last = page[-1]
+            at = (last.account_id, last.version)
+            states = {last.account_id: ViewState(last.version, last.balance_after, last.held_after)}
+            self._entries += len(page)
+            self._progress(self._entries)
+            if time.monotonic() - since > LEASE_SECONDS / 3:
+                await self._hold_lease()
+                since = time.monotonic()
+
+    async def _catch_up(self, generation: int) -> int:
+        """Bring `generation` to the ledger's versions; return how many accounts were behind."""
+        after: UUID | None = None
+        total = 0
+        while True:
+            async with self._database.connection() as conn:
+                late, after = await view_generations.behind(conn, generation, after)
+            for account, version in late:
+                self._entries += await self._writer.fill(account, version, generation)
+            total += len(late)
+            if after is None:
+                return total
+
+    async def _switch(self, conn: Connection, generation: int) -> None:
+        await view_writes.lock_generation(conn)
+        await view_generations.switch(conn, generation)
+
+    async def _delete(self, generation: int) -> int:
+        total = 0
+        while True:
+            deleted = await in_transaction(self._database, lambda conn: view_generations.delete_some(conn, generation))
+            if not deleted:
+                return total
+            total += deleted
+
+
+def _trusting(states: dict[UUID, ViewState], page: list[ViewEntry]) -> Projection:
+    projection = project(states, page, frozenset((entry.account_id, entry.version) for entry in page))
+    if isinstance(projection, Contradiction):
+        raise TypeError("trusted entries do not contradict")
+    return projection
+
+
+async def _transactions(conn: Connection) -> int:
+    cursor = await conn.execute("SELECT count(*) FROM txn")
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,141 @@
+"""`chronicle reconcile`: the stream and the read model repaired from the ledger, which is never changed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from uuid import UUID
+
+from nats.errors import Error as NatsError
+from nats.js.api import RawStreamMsg
+
+from chronicle_ledger import logs
+from chronicle_ledger.domain.payload import payload_of, shard_of
+from chronicle_ledger.domain.transaction import Transaction
+from chronicle_ledger.events import stream
+from chronicle_ledger.events.bus import Bus, BusUnavailable
+from chronicle_ledger.events.dead import REASON, SEQUENCE, SUBJECT
+from chronicle_ledger.events.proof import Proof, prove
+from chronicle_ledger.events.proof.witness import Testimony
+from chronicle_ledger.events.publisher import JetStreamPublisher
+from chronicle_ledger.events.view_writer import ViewWriter, in_transaction
+from chronicle_ledger.store import view_generations, view_writes
+from chronicle_ledger.store.outbox import Pending
+from chronicle_ledger.store.pool import Connection, Database
+
+log = logs.get(__name__)
+
+PUBLISHED_AT_ONCE = 500
+
+
+class ReconcileFailed(Exception):
+    """A repair could not be made; what was repaired before stays, and running it again goes on."""
+
+
+@dataclass(slots=True)
+class Reconciled:
+    """What was repaired, and the proof that said what to repair."""
+
+    before: Proof
+    published: int
+    removed: int
+    accounts: int
+
+
+class Reconcile:
+    """One run. `replicas` is what a stream that has to be made anew gets."""
+
+    def __init__(self, database: Database, bus: Bus | None, replicas: int) -> None:
+        self._database = database
+        self._bus = bus
+        self._replicas = replicas
+        self._writer = ViewWriter(database)
+        # JetStream drops a message whose id it has seen lately, also when the message itself is gone. So what is
+        # published again has an id of its own.
+        self._publisher = None if bus is None else JetStreamPublisher(bus, id_suffix=f"#{time.time_ns():x}")
+        self._waiting: list[Pending] = []
+        self._published = 0
+        self._removed = 0
+        self._accounts: set[UUID] = set()
+
+    async def run(self) -> Reconciled:
+        """Compare, and repair what differs. Raises ReconcileFailed, DatabaseUnavailable."""
+        if self._bus is not None:
+            if not await self._bus.wait_connected(5.0):
+                raise ReconcileFailed(
+                    "NATS cannot be reached; start it (or check CHRONICLE_NATS_URLS) and run it again"
+                )
+            try:
+                await stream.ensure_all(self._bus.jetstream(), self._replicas)
+            except stream.StreamWouldShrink as error:
+                log.warning("the stream is not as declared", error=str(error))
+            except (NatsError, TimeoutError) as error:
+                raise ReconcileFailed(f"JetStream does not answer ({error}); run it again") from error
+        before = await prove(self._database, self._bus, view_repair=self._remember, stream_repair=self)
+        await self._flush()
+        if self._bus is not None:
+            await self._remove_unreadable(before)
+        for account in sorted(self._accounts):
+            await self._repair(account)
+        return Reconciled(before, self._published, self._removed, len(self._accounts))
+
+    async def _remember(self, account: UUID) -> None:
+        self._accounts.add(account)
+
+    async def missing(self, transaction: Transaction) -> None:
+        """Publish the transaction's event, made again from the ledger."""
+        self._waiting.append(
+            Pending(shard_of(transaction), transaction.id, payload_of(transaction), transaction.posted_at)
+        )
+        if len(self._waiting) >= PUBLISHED_AT_ONCE:
+            await self._flush()
+
+    async def foreign(self, testimony: Testimony) -> None:
+        """Put the message aside and delete it from the stream."""
+        if testimony.sequence is not None:
+            await self._remove(testimony.sequence, f"reconcile: not what the ledger says of {testimony.id}")
+
+    async def _flush(self) -> None:
+        if self._publisher is None or not self._waiting:
+            return
+        waiting = sorted(self._waiting, key=lambda row: (row.created_at, row.id))
+        self._waiting = []
+        for _ in range(5):
+            try:
+                result = await self._publisher.publish(waiting)
+            except BusUnavailable as error:
+                raise ReconcileFailed(f"{error} Run it again when they are.") from error
+            self._published += len(result.acknowledged)
+            done = {row.id for row in result.acknowledged}
+            waiting = [row for row in waiting if row.id not in done]
+            if not waiting:
+                return
+        raise ReconcileFailed(f"JetStream does not acknowledge ({result.reason}); run it again")
+
+    async def _remove_unreadable(self, before: Proof) -> None:
+        for sequence, reason in before.unreadable:
+            await self._remove(sequence, f"reconcile: {reason}")
+
+    async def _remove(self, sequence: int, reason: str) -> None:
+        if self._bus is None:
+            return
+        js = self._bus.jetstream()
+        try:
+            message: RawStreamMsg = await js.get_msg(stream.STREAM, seq=sequence)
+            headers = {REASON: reason, SUBJECT: message.subject or "", SEQUENCE: str(sequence)}
+            await js.publish(stream.DEAD_SUBJECT, message.data or b"", headers=headers)
+            await js.delete_msg(stream.STREAM, sequence)
+        except (NatsError, TimeoutError) as error:
+            raise ReconcileFailed(f"message {sequence} could not be removed ({error}); run it again") from error
+        self._removed += 1
+
+    async def _repair(self, account: UUID) -> None:
+        async def anew(conn: Connection) -> None:
+            generation = await view_writes.lock_generation(conn)
+            await view_generations.delete_account(conn, generation, account)
+            await self._writer.fill_page(conn, generation, account)
+
+        await in_transaction(self._database, anew)
+        # An account with a longer history than one page is brought on in further transactions.
+        await self._writer.fill(account)
+        log.info("account of the read model made anew", account=str(account))
