@@ -36,6 +36,15 @@ done
 echo "$said"
 """
 
+# The SQL client of 20.1 refuses a key that its group can read, and knows no exemption: it gets a copy of its own.
+OWN_CERTIFICATES = "/tmp/certs"  # noqa: S108 - inside the pod
+WITH_OWN_CERTIFICATES = f"""\
+umask 077
+mkdir -p {OWN_CERTIFICATES}
+cp -fL {cockroachdb.CERTIFICATES}/* {OWN_CERTIFICATES}/
+exec "$@"
+"""
+
 
 def build(ledger: LedgerContext) -> list[Manifest]:
     """Return the init and the migration Job."""
@@ -98,8 +107,18 @@ def _sql(ledger: LedgerContext, name: str, statements: str, *, licence: bool = F
     if licence and reference:
         variables.append(from_secret("LICENCE", reference.name, reference.key))
         statements += " SET CLUSTER SETTING enterprise.license = '$(LICENCE)';"
-    container = _cockroach(
-        ledger, name, args=["sql", host, cockroachdb.security_flag(ledger), f"--execute={statements}"]
+    tls = ledger.spec.tls_managed
+    security = f"--certs-dir={OWN_CERTIFICATES}" if tls else cockroachdb.security_flag(ledger)
+    client = ["sql", host, security, f"--execute={statements}"]
+    container = (
+        _cockroach(
+            ledger,
+            name,
+            command=["/bin/sh", "-ec", WITH_OWN_CERTIFICATES, "sql"],
+            args=[cockroachdb.COMMAND, *client],
+        )
+        if tls
+        else _cockroach(ledger, name, args=client)
     )
     container["env"] = [*container["env"], *variables]
     return container
