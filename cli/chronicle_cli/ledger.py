@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +42,11 @@ def api() -> None:
     from chronicle_ledger.api import role
     from chronicle_ledger.process import Lifecycle
 
-    settings = load_settings()
     lifecycle = Lifecycle()
-    _serve(settings, *role.build(settings, lifecycle), lifecycle)
+    with _refused_starts():
+        settings = load_settings()
+        api_role, app = role.build(settings, lifecycle)
+        _serve(settings, api_role, app, lifecycle)
 
 
 @serve.command()
@@ -50,8 +54,9 @@ def relay() -> None:
     """The outbox relay: from the database to JetStream."""
     from chronicle_ledger.events import relay as module
 
-    settings = load_settings()
-    _serve_probed(settings, module.build(settings))
+    with _refused_starts():
+        settings = load_settings()
+        _serve_probed(settings, module.build(settings))
 
 
 @serve.command()
@@ -59,8 +64,9 @@ def projector() -> None:
     """The projector: from JetStream to the read model."""
     from chronicle_ledger.events import projector as module
 
-    settings = load_settings()
-    _serve_probed(settings, module.build(settings))
+    with _refused_starts():
+        settings = load_settings()
+        _serve_probed(settings, module.build(settings))
 
 
 def _serve_probed(settings: Settings, role: Role) -> None:
@@ -74,9 +80,18 @@ def _serve_probed(settings: Settings, role: Role) -> None:
 def _serve(settings: Settings, role: Role, app: Any, lifecycle: Lifecycle) -> None:
     from chronicle_ledger import process
 
+    sys.exit(process.run(settings, role, app, lifecycle))
+
+
+@contextmanager
+def _refused_starts() -> Iterator[None]:
+    """Exit status 2 with a line that names the setting, instead of a traceback, where a role must not start."""
+    from chronicle_ledger.process import ProcessError
+    from chronicle_ledger.sabotage import SabotageRefused
+
     try:
-        sys.exit(process.run(settings, role, app, lifecycle))
-    except process.ProcessError as error:
+        yield
+    except (ProcessError, SabotageRefused) as error:
         click.echo(f"chronicle: {error}", err=True)
         sys.exit(2)
 
@@ -85,13 +100,14 @@ def _serve(settings: Settings, role: Role, app: Any, lifecycle: Lifecycle) -> No
 def migrate() -> None:
     """Create or upgrade the schema of CHRONICLE_DATABASE_URL; safe to run from several places at once."""
     from chronicle_ledger.domain.errors import LedgerError
+    from chronicle_ledger.store.migrate import MigrationError
     from chronicle_ledger.store.migrate import migrate as apply
 
     settings = load_settings()
     try:
         applied = asyncio.run(apply(settings.database_url))
-    except LedgerError as error:
-        click.echo(f"chronicle: {error.message} (is CHRONICLE_DATABASE_URL right, and its server up?)", err=True)
+    except (LedgerError, MigrationError) as error:
+        click.echo(f"chronicle: {error} (is CHRONICLE_DATABASE_URL right, and its server up?)", err=True)
         sys.exit(1)
     click.echo(json.dumps({"applied": list(applied or ())}))
 

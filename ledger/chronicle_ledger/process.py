@@ -24,6 +24,9 @@ from chronicle_ledger.watch import reload_on_change
 
 log = logs.get(__name__)
 
+BACKLOG = 2048
+"""Connections that may wait to be accepted."""
+
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 
@@ -155,6 +158,7 @@ def _bind(settings: Settings) -> socket.socket:
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((settings.listen_host, settings.listen_port))
+        listening.listen(BACKLOG)  # from here callers wait instead of being refused
     except OSError as error:
         raise ProcessError(
             f"cannot listen on {settings.listen_host}:{settings.listen_port} ({error.strerror}):"
@@ -175,7 +179,7 @@ def _configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        backlog=2048,
+        backlog=BACKLOG,
         timeout_keep_alive=75,  # longer than the 60 s of common load balancers, so that they close first
         timeout_graceful_shutdown=max(1, int(settings.drain_timeout)),
         ssl_certfile=settings.tls_cert_file,

@@ -53,7 +53,8 @@ async def post(call: Call, command: Command) -> tuple[Posted, int, Mapping[str, 
             return await service.posting.preview(command), 200, _DRY
         posted = await service.posting.submit(command, deadline=service.settings.request_deadline)
     except VersionConflict as error:
-        if call.header(b"if-match") is None:
+        asked = preconditions.if_match(call)
+        if asked is None or asked != error.figures.get("expected_version"):
             raise
         raise Problem("precondition_failed", error.message, **error.figures) from None
     return posted, 201, _REPLAYED if posted.replayed else _NONE

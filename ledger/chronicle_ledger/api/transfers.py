@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -20,6 +21,7 @@ from chronicle_ledger.domain.transaction import TransactionKind
 
 TRANSFER = Body(TransferRequest)
 CASH = Body(CashRequest)
+Conditional = TypeVar("Conditional", TransferRequest, CashRequest)
 
 
 def transfer(identity: UUID, fingerprint: bytes, body: TransferRequest) -> PostEntries:
@@ -50,16 +52,17 @@ def _expected(account: UUID, version: int | None) -> Mapping[UUID, int]:
     status=201,
     answer=answers.TransactionAnswer,
     body=TRANSFER,
-    parameters=posting.PARAMETERS,
-    problems=posting.MONEY_PROBLEMS,
+    parameters=(IF_MATCH, *posting.PARAMETERS),
+    problems=(*posting.MONEY_PROBLEMS, "precondition_failed", "invalid_precondition"),
     answer_headers=posting.HEADERS,
     links=links.OF_TRANSACTION,
     example=examples.TRANSFER,
 )
 async def create_transfer(call: Call) -> Answer:
-    """Both accounts change together or not at all. `expected_version` is the version of `source`."""
+    """Both accounts change together or not at all. `expected_version` and If-Match are the version of `source`."""
     body: TransferRequest = await TRANSFER.read(call)
     identity, fingerprint = identify(call, "/v1/transfers", body)
+    body = _with_version(call, body)
     return await posting.post_transaction(call, transfer(identity, fingerprint, body))
 
 
@@ -78,14 +81,17 @@ def cash(kind: TransactionKind, account: UUID, identity: UUID, fingerprint: byte
     )
 
 
+def _with_version(call: Call, body: Conditional) -> Conditional:
+    """The body with the version that If-Match gives. Its fingerprint is taken before: the header is no part of it."""
+    version = posting.expected_version(call, body.expected_version)
+    return body if version == body.expected_version else replace(body, expected_version=version)
+
+
 async def _cash(call: Call, kind: TransactionKind) -> Answer:
     account = path_id(call, "account_id")
     body: CashRequest = await CASH.read(call)
     identity, fingerprint = identify(call, f"/v1/accounts/{account}/{kind.value}s", body)
-    version = posting.expected_version(call, body.expected_version)
-    if version != body.expected_version:
-        body = replace(body, expected_version=version)
-    return await posting.post_transaction(call, cash(kind, account, identity, fingerprint, body))
+    return await posting.post_transaction(call, cash(kind, account, identity, fingerprint, _with_version(call, body)))
 
 
 @operation(
