@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 EXIT = {"Passed": 0, "NotApplicable": 0, "Failed": 1, "Inconclusive": 3}
-MARKS = {
-    "Passed": "[green]ok[/]",
-    "Failed": "[red]FAILED[/]",
-    "Inconclusive": "[yellow]unknown[/]",
-    "NotApplicable": "-",
+STYLES = {
+    "Passed": ("ok", "green"),
+    "Failed": ("FAILED", "red"),
+    "Inconclusive": ("unknown", "yellow"),
+    "NotApplicable": ("-", "dim"),
 }
 
 
@@ -64,7 +64,7 @@ def _run(work: Callable[[Settings, Database, Bus | None], Awaitable[T]]) -> T:
     from chronicle_ledger.events.bus import BusUnavailable
     from chronicle_ledger.events.puller import ConsumerGone
     from chronicle_ledger.events.rebuild import RebuildRunning
-    from chronicle_ledger.events.reconcile import ReconcileFailed
+    from chronicle_ledger.events.reconcile import LedgerDamaged, ReconcileFailed
     from chronicle_ledger.events.replay import StreamSilent
     from chronicle_ledger.store.failures import DATABASE_ERRORS
 
@@ -78,6 +78,8 @@ def _run(work: Callable[[Settings, Database, Bus | None], Awaitable[T]]) -> T:
         return asyncio.run(main())
     except LedgerError as error:
         _fail(f"{error.message} (is CHRONICLE_DATABASE_URL right, its server up, and `chronicle migrate` done?)", 3)
+    except LedgerDamaged as error:
+        _fail(str(error), 1)
     except (RebuildRunning, ReconcileFailed, BusUnavailable, ConsumerGone, StreamSilent) as error:
         _fail(str(error), 3)
     except DATABASE_ERRORS as error:
@@ -88,26 +90,15 @@ def _run(work: Callable[[Settings, Database, Bus | None], Awaitable[T]]) -> T:
 
 def _show(proof: Proof) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.markup import escape
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("check", "", "compared", "finding"):
-        table.add_column(column, justify="right" if column == "compared" else "left")
+    console = Console(soft_wrap=True, highlight=False)
     for check in proof.checks:
-        document = check.document()
-        table.add_row(
-            check.name,
-            MARKS[document["result"]],
-            f"{check.compared:,} {check.what}",
-            document["message"],
-            end_section=False,
-        )
-    console = Console(soft_wrap=True)
-    console.print(table)
+        mark, style = STYLES[check.result.value]
+        console.print(f"[{style}]{mark:<8}[/] {check.name:<15}", escape(check.document()["message"]))
     console.print(
         f"{proof.result}: {proof.accounts:,} accounts, {proof.transactions:,} transactions, {proof.entries:,} entries"
-        f" in {proof.seconds:.1f} s; head {proof.head[:16]}…",
-        highlight=False,
+        f" in {proof.seconds:.1f} s; head {proof.head[:16]}…"
     )
 
 
@@ -144,11 +135,6 @@ def reconcile(*, as_json: bool) -> None:
             "events_published": done.published,
             "messages_removed": done.removed,
             "accounts_rebuilt": done.accounts,
-            "ledger_differences": [
-                check.document()
-                for check in done.before.checks
-                if check.differences and check.name not in {"stream", "view"}
-            ],
         }
 
     done = _run(work)
@@ -159,10 +145,6 @@ def reconcile(*, as_json: bool) -> None:
             f"{done['events_published']} events published, {done['messages_removed']} messages removed,"
             f" {done['accounts_rebuilt']} accounts of the read model made anew"
         )
-    for check in done["ledger_differences"]:
-        click.echo(f"chronicle: the ledger itself differs, which no repair mends: {check['message']}", err=True)
-    if done["ledger_differences"]:
-        sys.exit(1)
 
 
 @click.command()

@@ -46,6 +46,7 @@ class Bus:
         self._up = asyncio.Event()
         self._down = asyncio.Event()
         self._down.set()
+        self._closing = False
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -91,7 +92,8 @@ class Bus:
     async def _on_disconnected(self) -> None:
         self._up.clear()
         self._down.set()
-        log.warning("connection to NATS lost", name=self._name)
+        if not self._closing:
+            log.warning("connection to NATS lost", name=self._name)
 
     async def _on_error(self, error: Exception) -> None:
         log.debug("NATS", error=str(error) or type(error).__name__)
@@ -124,6 +126,7 @@ class Bus:
 
     async def close(self) -> None:
         """Close for good."""
+        self._closing = True
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)

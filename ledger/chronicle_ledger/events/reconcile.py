@@ -15,7 +15,7 @@ from chronicle_ledger.domain.transaction import Transaction
 from chronicle_ledger.events import stream
 from chronicle_ledger.events.bus import Bus, BusUnavailable
 from chronicle_ledger.events.dead import REASON, SEQUENCE, SUBJECT
-from chronicle_ledger.events.proof import Proof, prove
+from chronicle_ledger.events.proof import Proof, Result, prove
 from chronicle_ledger.events.proof.witness import Testimony
 from chronicle_ledger.events.publisher import JetStreamPublisher
 from chronicle_ledger.events.view_writer import ViewWriter, in_transaction
@@ -42,6 +42,20 @@ class Reconciled:
     accounts: int
 
 
+class LedgerDamaged(Exception):
+    """The ledger itself is not as it was posted. Copying it over the stream would destroy the only other witness."""
+
+
+def _require_sound_ledger(proof: Proof) -> None:
+    damaged = [check for check in proof.checks if check.name not in {"stream", "view"} and not check.ok]
+    if damaged:
+        found = "; ".join(check.message for check in damaged)
+        raise LedgerDamaged(
+            f"the ledger itself is not as it was posted, so nothing was repaired: {found}. Restore the rows first; the"
+            " stream's messages (chronicle proof names them) still say what was posted"
+        )
+
+
 class Reconcile:
     """One run. `replicas` is what a stream that has to be made anew gets."""
 
@@ -59,7 +73,7 @@ class Reconcile:
         self._accounts: set[UUID] = set()
 
     async def run(self) -> Reconciled:
-        """Compare, and repair what differs. Raises ReconcileFailed, DatabaseUnavailable."""
+        """Compare, and repair what differs. Raises LedgerDamaged, ReconcileFailed, DatabaseUnavailable."""
         if self._bus is not None:
             if not await self._bus.wait_connected(5.0):
                 raise ReconcileFailed(
@@ -71,6 +85,10 @@ class Reconcile:
                 log.warning("the stream is not as declared", error=str(error))
             except (NatsError, TimeoutError) as error:
                 raise ReconcileFailed(f"JetStream does not answer ({error}); run it again") from error
+        before = await prove(self._database, self._bus)
+        if before.result is Result.PASSED:
+            return Reconciled(before, 0, 0, 0)
+        _require_sound_ledger(before)
         before = await prove(self._database, self._bus, view_repair=self._remember, stream_repair=self)
         await self._flush()
         if self._bus is not None:
