@@ -76,7 +76,8 @@ def desired(seen: Observation, now: datetime) -> Desired:
 def _claimed(context: LedgerContext, held: credentials.Credentials, secrets: Mapping[str, Manifest]) -> list[Manifest]:
     """Return the Secrets whose labels or owner are not what they should be, with what they hold now.
 
-    Credentials are created, or applied when they change, and nothing else would mend their metadata. Whole Secrets, since server-side apply would take away what an earlier manifest had and this one had not.
+    Credentials are created, or applied when they change, and nothing else would mend their metadata. Whole Secrets,
+    since server-side apply would take away what an earlier manifest had and this one had not.
     """
     renewed = {name(it) for it in held.apply}
     found: list[Manifest] = []

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import aiohttp
 import kopf
+from kopf._core.engines.peering import Identity
 
 from chronicle_operator import handlers, kinds, kube, web
 from chronicle_operator.health import HealthClient
@@ -63,6 +64,8 @@ async def run(settings: Settings) -> None:
             registry=registry,
             settings=handlers.kopf_settings(settings, children),
             standalone=True,
+            # Kopf would ask for the name of the user, which a container's user number has not got.
+            identity=Identity(settings.instance),
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,
         )
