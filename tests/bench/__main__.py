@@ -1,4 +1,4 @@
-"""`python -m tests.bench [NAME …] [--quick] [--database NAME]`: measure, print a table, write JSON to tests/bench/results/.
+"""`python -m tests.bench [NAME …] [--quick] [--database NAME]`: measure, print a table, write JSON to `results/`.
 
 A module of this package named `*_bench.py` is a benchmark: it has `async def run(options: Options) -> list[Row]`.
 """

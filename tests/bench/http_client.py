@@ -13,6 +13,7 @@ import random
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -139,7 +140,7 @@ async def run(options: dict[str, Any]) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     ended = [loop.create_future() for _ in range(options["concurrency"])]
     for done in ended:
-        await loop.create_connection(lambda done=done: Client(load, done), url.hostname, url.port)  # type: ignore[misc]
+        await loop.create_connection(partial(Client, load, done), url.hostname or "127.0.0.1", url.port or 80)
     await asyncio.gather(*ended)
     elapsed = time.perf_counter() - began
     latencies = sorted(load.latencies)

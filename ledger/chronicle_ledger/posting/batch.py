@@ -36,7 +36,7 @@ def need_of(works: Sequence[Work]) -> Need:
     commands = [command for work in works for command in work.commands]
     holds = {id_ for command in commands if (id_ := hold_of(command)) is not None}
     targets = {id_ for command in commands if (id_ := target_of(command)) is not None}
-    return Need(list(accounts), [command.id for command in commands], list(holds), list(targets))
+    return Need(accounts, [command.id for command in commands], list(holds), list(targets))
 
 
 def evaluate_one(book: Book, command: Command, now: datetime) -> tuple[Posted, Outcome | None]:
@@ -119,7 +119,8 @@ async def attempt_batch(
                 await write_sabotaged(connection, outcomes, before, sabotage)
             else:
                 await write_and_commit(connection, outcomes, before)
-    facts.learn(book)
+    # Only those whose lack cost a second pass: the accounts of transfers need not be remembered.
+    facts.learn(book, [account_id for work in attempt.incomplete for account_id in work.accounts])
     for outcome in outcomes:
         if outcome.transaction.kind is TransactionKind.ACCOUNT_OPENED:
             facts.currencies.add(outcome.transaction.details["currency"])

@@ -26,7 +26,7 @@ _ENTRIES = f"SELECT txn_id, {rows.ENTRY_COLUMNS} FROM entry WHERE txn_id = ANY(%
 class Need:
     """The rows to load: accounts to lock, transactions that may exist already, holds, and targets of reversals."""
 
-    accounts: Sequence[UUID]
+    accounts: set[UUID]
     transactions: Sequence[UUID]
     holds: Sequence[UUID] = ()
     targets: Sequence[UUID] = ()
@@ -50,7 +50,7 @@ async def load_book(connection: Connection, need: Need, *, lock: bool) -> Book:
             holds = await connection.execute(_HOLDS, (plain(need.holds),), binary=True)
         if need.targets:
             reversals = await connection.execute(_REVERSALS, (plain(need.targets),), binary=True)
-    book = Book(loaded=set(ids))
+    book = Book(loaded=need.accounts)
     for row in await accounts.fetchall():
         book.accounts[row[0]] = rows.account(row)
     if holds is not None:

@@ -175,30 +175,37 @@ async def write_accounts(
     for outcome in outcomes:
         for account in outcome.accounts:
             last[account.id] = account
-    opened = [account for id_, account in last.items() if id_ not in before]
-    moved = [account for id_, account in last.items() if id_ in before]
+    opened: list[Account] = []
+    moved: list[Account] = []
+    seen: list[Account] = []
+    for id_, account in last.items():
+        then = before.get(id_)
+        if then is None:
+            opened.append(account)
+        else:
+            moved.append(account)
+            seen.append(then)
     if opened:
         await connection.execute(_OPEN, _open_arrays(opened))
     if not moved:
         return
     values = [
         plain([a.id for a in moved]),
-        plain([before[a.id].version for a in moved]),
+        plain([a.version for a in seen]),
         plain([a.version for a in moved]),
         plain([a.balance for a in moved]),
         plain([a.held for a in moved]),
         binary([a.head for a in moved]),
         plain([timestamp(a.updated_at) for a in moved]),
     ]
-    if any(_differs(account, before[account.id]) for account in moved):
+    statement = _MOVE
+    if any(map(_differs, moved, seen)):
+        statement = _MOVE_AND_SET
         values += [
             plain([a.floor for a in moved]),
             plain([a.status.value for a in moved]),
             quoted([canonical_json(a.metadata) for a in moved]),
         ]
-        statement = _MOVE_AND_SET
-    else:
-        statement = _MOVE
     await connection.execute(statement if guarded else statement.replace(_GUARD, ""), values)
 
 
