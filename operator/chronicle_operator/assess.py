@@ -93,7 +93,12 @@ def _stateful(seen: Observation, kind: str, component: str, what: str) -> Condit
 
 
 def _with_trouble(message: str, seen: Observation, components: Sequence[str]) -> str:
-    pods = [pod for component in components for pod in seen.pods_of(component) if not is_ready(pod)]
+    pods = [
+        pod
+        for component in components
+        for pod in seen.pods_of(component)
+        if not is_ready(pod) and (pod.get("status") or {}).get("phase") != "Succeeded"
+    ]
     said = [text for text in map(trouble, pods) if text]
     if said:
         return f"{message}: {'; '.join(said[:3])}"
