@@ -123,6 +123,16 @@ CATALOGUE: dict[str, Definition] = {
         "The database did not answer in time. Retry with the same idempotency key: nothing is posted twice.",
         retry_after=1,
     ),
+    "read_model_behind": Definition(
+        503,
+        "Read model behind",
+        "The read model has not reached the version that at_least asks for; come again, or read the ledger itself.",
+        {"version": 6, "at_least": 7},
+        retry_after=1,
+    ),
+    "events_unavailable": Definition(
+        503, "Events unavailable", "This service has no event stream: CHRONICLE_NATS_URLS is not set.", retry_after=30
+    ),
     "deadline_exceeded": Definition(
         503,
         "Deadline exceeded",

@@ -86,12 +86,7 @@ class ApiRole:
     async def run(self) -> None:
         """Expire holds until the drain."""
         service = self._running()
-        background = [
-            asyncio.create_task(
-                HoldExpiry(service.posting, service.database, interval=self._settings.hold_expiry_interval).run(),
-                name="hold expiry",
-            )
-        ]
+        background = [asyncio.create_task(self._expire_holds(service), name="hold expiry")]
         if self._keyring is not None:
             watching = reload_on_change([self._keyring.path], self._keyring.load)
             background.append(asyncio.create_task(watching, name="key file"))
@@ -104,6 +99,17 @@ class ApiRole:
             for task in (done, *background):
                 task.cancel()
             await asyncio.gather(done, *background, return_exceptions=True)
+
+    async def _expire_holds(self, service: Service) -> None:
+        """Sweep while the database is there; whatever a sweep meets, the API goes on without it."""
+        expiry = HoldExpiry(service.posting, service.database)
+        while True:
+            if await service.health.vital_reason() is None:
+                try:
+                    await expiry.sweep()
+                except Exception as error:  # noqa: BLE001
+                    log.warning("holds not expired; tried again", error=str(error))
+            await asyncio.sleep(self._settings.hold_expiry_interval)
 
     async def ready(self) -> str | None:
         """Ready when the database is."""
