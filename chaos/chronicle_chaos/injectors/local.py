@@ -1,0 +1,204 @@
+"""Faults on a cluster of local processes: signals, and the proxies between its regions."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from chronicle_chaos.faults import Component, Crashes, Fault, NodeKill, Outage, Partition
+from chronicle_chaos.injection import (
+    CleanupFailed,
+    Evidence,
+    Fidelity,
+    Injection,
+    NotApplicable,
+    Observation,
+    PreflightError,
+    UndoLog,
+)
+from chronicle_chaos.injectors.probes import Answer, api_ready, busiest_cockroach, cockroach_answers
+from chronicle_chaos.local.control import Control, ControlFailed, Instance
+from chronicle_chaos.local.tcp_proxy import Mode
+from chronicle_chaos.local.waiting import NotReady, accepts, until
+from chronicle_chaos.target import Target
+
+INSTALL_COCKROACH = "install CockroachDB or run: chronicle fetch cockroach"
+RESTART_SECONDS = 30.0
+
+
+class LocalInjector:
+    """Breaks a `LocalCluster`, of this process or of another one's `chronicle up`, through its control socket."""
+
+    name = "local"
+    fidelity: Fidelity = "process"
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._control = Control(Path(str(target.details["control"])))
+
+    async def preflight(self, fault: Fault) -> None:
+        """Sweep what a dead run left, and check that there is something to break."""
+        needs_three = isinstance(fault, Partition) or (
+            isinstance(fault, NodeKill) and fault.component is Component.COCKROACH
+        )
+        if needs_three and self._target.database != "cockroachdb":
+            raise NotApplicable("one PostgreSQL has no second node and no quorum", next_step=INSTALL_COCKROACH)
+        try:
+            await self._mend()
+            missing = [i.name for i in await self._control.instances() if i.pid is None]
+            if missing:
+                await self._wait_back(missing)
+        except (ControlFailed, NotReady) as error:
+            raise PreflightError(
+                str(error) or "not everything runs", next_step="start it with: chronicle up"
+            ) from error
+
+    async def inject(self, fault: Fault, undo: UndoLog, rng: Random) -> Injection:
+        """Begin: the undo is written first."""
+        match fault:
+            case NodeKill(component):
+                victims = [await self._victim(component, rng)]
+            case Outage(component):
+                victims = await self._control.instances(component)
+            case Crashes(component):
+                victims = [rng.choice(await self._control.instances(component))]
+            case Partition():
+                undo.record("links between the regions pass again", {"links": Mode.PASS.value})
+                await self._control.set_links(Mode.BLACKHOLE)
+                return Injection(fault, (f"{fault.majority} | {fault.minority}",))
+        undo.record(f"{', '.join(v.name for v in victims)} may run again", {"release": [v.name for v in victims]})
+        keep_away = not isinstance(fault, Crashes)
+        await asyncio.gather(*(self._control.kill(v.name, keep_away=keep_away) for v in victims))
+        before = {v.name: {"pid": v.pid, "started_at": v.started_at, "port": v.port} for v in victims}
+        state: dict[str, Any] = {"before": before, "seed": rng.randrange(2**32)}
+        return Injection(fault, tuple(v.name for v in victims), state)
+
+    async def evidence(self, injection: Injection) -> Evidence:
+        """Processes that are gone and ports that refuse; probes across the cut and inside the majority."""
+        if isinstance(injection.fault, Partition):
+            return Evidence(tuple(await self._across(injection.fault, blocked=True)))
+        now = {i.name: i for i in await self._control.instances()}
+        away = not isinstance(injection.fault, Crashes)
+        return Evidence(
+            tuple([await _gone(now[name], was, away=away) for name, was in injection.state["before"].items()])
+        )
+
+    async def during(self, injection: Injection, seconds: float) -> Sequence[Observation]:
+        """Crashes go on at random moments; everything else is watched, and looked at once more at the end."""
+        fault = injection.fault
+        if isinstance(fault, Crashes):
+            return await self._crash_again(fault, Random(injection.state["seed"]), seconds)  # noqa: S311 - seeded
+        await asyncio.sleep(seconds)
+        return (await self.evidence(injection)).observations
+
+    async def heal(self, injection: Injection) -> None:
+        """Undo everything that this cluster can have: cheap, and safe to repeat."""
+        del injection
+        try:
+            await self._mend()
+        except ControlFailed as error:
+            raise CleanupFailed(str(error), next_step="stop `chronicle up` and start it again") from error
+
+    async def healed(self, injection: Injection) -> Evidence:
+        """Everything that was hit runs and answers; bytes cross between the regions."""
+        if isinstance(injection.fault, Partition):
+            return Evidence(tuple(await self._across(injection.fault, blocked=False)))
+        names = injection.targets
+        observations = []
+        for instance in await self._control.instances():
+            if instance.name in names or (
+                isinstance(injection.fault, Crashes) and instance.component == injection.fault.component
+            ):
+                up = await _answers(instance)
+                after = f"pid {instance.pid}, answers" if up else "does not answer yet"
+                observations.append(Observation(f"{instance.name} after healing", "killed", after, up))
+        return Evidence(tuple(observations))
+
+    async def _mend(self) -> None:
+        await self._control.set_links(Mode.PASS)
+        for instance in await self._control.instances():
+            await self._control.release(instance.name)
+
+    async def _wait_back(self, names: Sequence[str]) -> None:
+        async def back() -> bool:
+            return all(i.pid is not None for i in await self._control.instances() if i.name in names)
+
+        await until(back, f"{', '.join(names)} run again", seconds=RESTART_SECONDS)
+
+    async def _victim(self, component: Component, rng: Random) -> Instance:
+        instances = await self._control.instances(component)
+        if component is Component.COCKROACH:
+            port = await busiest_cockroach([i.url for i in instances])
+            return next((i for i in instances if i.port == port), instances[0])
+        return rng.choice(instances)
+
+    async def _across(self, cut: Partition, *, blocked: bool) -> list[Observation]:
+        """Probes through the links, each way, and one inside the majority: no more than the links is cut."""
+        nodes = await self._control.instances(Component.COCKROACH)
+        inside = [n for n in nodes if n.region == cut.majority]
+        outside = [n for n in nodes if n.region == cut.minority]
+        observations = []
+        for source, destination in ((cut.majority, outside[0]), (cut.minority, inside[0])):
+            answer = await cockroach_answers(destination.crossing or destination.port)
+            crosses = answer is Answer.YES
+            observations.append(
+                Observation(
+                    f"{source} to {destination.name}", "reachable" if blocked else "cut off", answer.value,
+                    crosses is not blocked,
+                )
+            )  # fmt: skip
+        within = await cockroach_answers(inside[-1].port)
+        observations.append(
+            Observation(f"within {cut.majority} to {inside[-1].name}", "reachable", within.value, within is Answer.YES)
+        )
+        return observations
+
+    async def _crash_again(self, fault: Crashes, rng: Random, seconds: float) -> list[Observation]:
+        """The first crash was the injection's; the others fall at random moments of equal slices of the window."""
+        began = time.monotonic()
+        slices = max(1, fault.times - 1)
+        observations: list[Observation] = []
+        for number in range(fault.times - 1):
+            moment = (number + rng.random()) * seconds / slices
+            await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
+            victim = await self._ready_victim(fault.component, rng, until=began + seconds)
+            if victim is None:
+                break
+            pid = await self._control.kill(victim.name, keep_away=False)
+            observations.append(
+                Observation(f"{victim.name}, crash {number + 2}", f"pid {victim.pid}", f"pid {pid} killed", bool(pid))
+            )
+        await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
+        return observations
+
+    async def _ready_victim(self, component: Component, rng: Random, *, until: float) -> Instance | None:
+        """One that serves requests now, while another does too: a crash of the last one would be an outage."""
+        while time.monotonic() < until:
+            instances = await self._control.instances(component)
+            ready = [i for i in instances if i.pid is not None and await api_ready(i.url)]
+            if len(ready) > 1:
+                return rng.choice(ready)
+            await asyncio.sleep(0.2)
+        return None
+
+
+async def _gone(now: Instance, was: Mapping[str, Any], *, away: bool) -> Observation:
+    """`away`: it must be down. Otherwise it must have been killed: down, or another process already."""
+    refuses = not await accepts(now.port)
+    other = now.pid is not None and now.pid != was["pid"]
+    state = "no process" if now.pid is None else f"pid {now.pid}"
+    port = f"port {now.port} {'refuses' if refuses else 'accepts'}"
+    shows = (now.pid is None and refuses) if away else (now.pid is None or other)
+    return Observation(now.name, f"pid {was['pid']}, port {now.port} accepts", f"{state}, {port}", shows)
+
+
+async def _answers(instance: Instance) -> bool:
+    if instance.pid is None:
+        return False
+    if instance.component == Component.API:
+        return await api_ready(instance.url)
+    return await accepts(instance.port)
