@@ -28,4 +28,14 @@ async def open_target(
     stack: AsyncExitStack, target: Target | None, sabotage: str | None, run_dir: Path, progress: Progress
 ) -> tuple[Target, Injector, dict[str, str]]:
     """The target, its injector and the versions under test. None starts a ledger that lives as long as `stack`."""
-    raise NotImplementedError
+    from chronicle_chaos.injectors.local import LocalInjector
+    from chronicle_chaos.local.cluster import LocalCluster, LocalSpec
+
+    del run_dir
+    if target is None:
+        cluster = LocalCluster(LocalSpec(sabotage=sabotage), lambda message: progress("", "start", message))
+        await stack.enter_async_context(cluster)
+        return cluster.target, LocalInjector(cluster.target), dict(cluster.versions)
+    if target.kind != "local":
+        raise click.UsageError(f"--target: runs on a {target.kind} target are started by their own command")
+    return target, LocalInjector(target), {}
