@@ -38,11 +38,22 @@ echo "$said"
 
 # The SQL client of 20.1 refuses a key that its group can read, and knows no exemption: it gets a copy of its own.
 OWN_CERTIFICATES = "/tmp/certs"  # noqa: S108 - inside the pod
-WITH_OWN_CERTIFICATES = f"""\
+COPY_CERTIFICATES = f"""\
 umask 077
 mkdir -p {OWN_CERTIFICATES}
 cp -fL {cockroachdb.CERTIFICATES}/* {OWN_CERTIFICATES}/
-exec "$@"
+"""
+
+# Each argument is a group of statements; of two joined by " OR ELSE ", the second is for releases without the first.
+EXECUTE = """\
+client=$1; shift
+for statements in "$@"; do
+  case "$statements" in
+    *" OR ELSE "*)
+      $client --execute="${statements%% OR ELSE *}" || $client --execute="${statements##* OR ELSE }" ;;
+    *) $client --execute="$statements" ;;
+  esac
+done
 """
 
 
@@ -69,12 +80,15 @@ def migration(ledger: LedgerContext) -> Manifest:
     Users come before the schema and rights on tables after it, so three containers run one after the other: the first
     and the last as root, with the database's own client; the second, our image, as the owner of the schema alone.
     """
-    users = f"CREATE USER IF NOT EXISTS {names.MIGRATION_USER}; CREATE USER IF NOT EXISTS {names.API_USER};"
+    database, owner, service = names.DATABASE, names.MIGRATION_USER, names.API_USER
     before = (
-        f"CREATE DATABASE IF NOT EXISTS {names.DATABASE}; {users}"
-        f" GRANT ALL ON DATABASE {names.DATABASE} TO {names.MIGRATION_USER};"
+        f"CREATE DATABASE IF NOT EXISTS {database};"
+        f" CREATE USER IF NOT EXISTS {owner}; CREATE USER IF NOT EXISTS {service};"
+        f" GRANT ALL ON DATABASE {database} TO {owner};"
     )
-    after = f"GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {names.DATABASE}.* TO {names.API_USER};"
+    after = f"GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {database}.* TO {service};"
+    # GET /health tells of nodes and ranges. Before 22.2 only members of admin may look at them.
+    look = f"GRANT SYSTEM VIEWCLUSTERMETADATA TO {service}; OR ELSE GRANT admin TO {service};"
     migrate = {
         "name": "migrate",
         "image": ledger.spec.api.image,
@@ -90,8 +104,8 @@ def migration(ledger: LedgerContext) -> Manifest:
         ],
     }
     spec = {
-        "initContainers": [_sql(ledger, "users", before, licence=True), migrate],
-        "containers": [_sql(ledger, "grants", after)],
+        "initContainers": [_sql(ledger, "users", before, *_licence(ledger)), migrate],
+        "containers": [_sql(ledger, "grants", after, look)],
     }
     return _job(ledger, "migration", spec, user=COCKROACH_USER)
 
@@ -100,36 +114,34 @@ def _host(ledger: LedgerContext) -> str:
     return f"--host={cockroachdb.pod_addresses(ledger)[0]}"
 
 
-def _sql(ledger: LedgerContext, name: str, statements: str, *, licence: bool = False) -> Manifest:
-    host = f"--host={names.service_address(names.cockroach_public(ledger.name), ledger.namespace)}:{names.SQL_PORT}"
-    variables: list[Manifest] = []
-    reference = ledger.spec.cockroachdb.license_secret_ref
-    if licence and reference:
-        variables.append(from_secret("LICENCE", reference.name, reference.key))
-        statements += " SET CLUSTER SETTING enterprise.license = '$(LICENCE)';"
+def _licence(ledger: LedgerContext) -> list[str]:
+    given = ledger.spec.cockroachdb.license_secret_ref
+    return ["SET CLUSTER SETTING enterprise.license = '$(LICENCE)';"] if given else []
+
+
+def _sql(ledger: LedgerContext, name: str, *statements: str) -> Manifest:
+    """Return a container that executes groups of statements, each in a session of its own, as root."""
     tls = ledger.spec.tls_managed
-    security = f"--certs-dir={OWN_CERTIFICATES}" if tls else cockroachdb.security_flag(ledger)
-    client = ["sql", host, security, f"--execute={statements}"]
-    container = (
-        _cockroach(
-            ledger,
-            name,
-            command=["/bin/sh", "-ec", WITH_OWN_CERTIFICATES, "sql"],
-            args=[cockroachdb.COMMAND, *client],
-        )
-        if tls
-        else _cockroach(ledger, name, args=client)
+    host = f"--host={names.service_address(names.cockroach_public(ledger.name), ledger.namespace)}:{names.SQL_PORT}"
+    security = f"--certs-dir={OWN_CERTIFICATES}" if tls else "--insecure"
+    container = _cockroach(
+        ledger,
+        name,
+        command=["/bin/sh", "-euc", (COPY_CERTIFICATES if tls else "") + EXECUTE, "sql"],
+        args=[f"{cockroachdb.COMMAND} sql {host} {security}", *statements],
     )
-    container["env"] = [*container["env"], *variables]
+    reference = ledger.spec.cockroachdb.license_secret_ref
+    if reference:
+        container["env"].append(from_secret("LICENCE", reference.name, reference.key))
     return container
 
 
-def _cockroach(ledger: LedgerContext, name: str, *, args: list[str], command: list[str] | None = None) -> Manifest:
+def _cockroach(ledger: LedgerContext, name: str, *, args: list[str], command: list[str]) -> Manifest:
     tls = ledger.spec.tls_managed
     return {
         "name": name,
         "image": ledger.spec.cockroachdb.image,
-        "command": command or [cockroachdb.COMMAND],
+        "command": command,
         "args": args,
         "env": environment(cockroachdb.KEY_CHECK_OFF if tls else {}),
         "resources": SMALL,
