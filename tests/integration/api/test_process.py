@@ -1,0 +1,206 @@
+"""A process from start to end: settings, readiness, a database that is away, the drain, certificates."""
+
+from __future__ import annotations
+
+import datetime
+import signal
+import ssl
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from support.api_process import CHRONICLE, Api, Ledger, environment, until
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing?connect_timeout=1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://elsewhere"),
+        ("LISTEN_PORT", "eighty"),
+        ("DATABASE_POOL_SIZE", "1"),
+        ("STATEMENT_TIMEOUT", "9"),
+        ("KEYS_FILE", "/nowhere/keys.json"),
+        ("TLS_CERT_FILE", "/nowhere/cert.pem"),
+        ("LOG_FORMAT", "xml"),
+        ("CONFIG_FILE", "/nowhere/config.toml"),
+        ("SABOTAGE", "idempotency"),
+    ],
+)
+def test_a_wrong_setting_ends_the_start_with_its_name_and_no_traceback(name: str, value: str) -> None:
+    ended = subprocess.run(
+        [CHRONICLE, "serve", "api"],
+        check=False,
+        env=environment(NOWHERE, **{name: value}),
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 2
+    assert f"CHRONICLE_{name}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_port_that_is_taken_ends_the_start_with_the_name_of_the_setting(api: Api) -> None:
+    port = api.url.rpartition(":")[2]
+    ended = subprocess.run(
+        [CHRONICLE, "serve", "api"],
+        check=False,
+        env=environment(NOWHERE, LISTEN_PORT=port),
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 2
+    assert "CHRONICLE_LISTEN_PORT" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_settings_may_come_from_a_file_and_the_environment_wins(tmp_path: Path) -> None:
+    file = tmp_path / "chronicle.toml"
+    file.write_text('listen_port = 70000\nlog_format = "json"\n')
+    env = environment(NOWHERE, CONFIG_FILE=str(file))
+    del env["CHRONICLE_LISTEN_PORT"]
+    ended = subprocess.run([CHRONICLE, "serve", "api"], check=False, env=env, capture_output=True, text=True)
+    assert (ended.returncode, "CHRONICLE_LISTEN_PORT" in ended.stderr) == (2, True)
+    file.write_text("listen_prot = 1\n")
+    ended = subprocess.run([CHRONICLE, "serve", "api"], check=False, env=env, capture_output=True, text=True)
+    assert (ended.returncode, "CHRONICLE_LISTEN_PROT" in ended.stderr) == (2, True)
+
+
+@pytest.fixture(scope="module")
+def stranded(start_api: Callable[..., Api]) -> Api:
+    """An API whose database does not exist."""
+    return start_api(NOWHERE, wait=False, STATEMENT_TIMEOUT="1", REQUEST_DEADLINE="2")
+
+
+def test_without_its_database_an_api_is_alive_but_not_ready(stranded: Api) -> None:
+    assert httpx.get(f"{stranded.url}/livez").status_code == 200
+    ready = httpx.get(f"{stranded.url}/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (503, "down")
+
+
+def test_without_its_database_health_says_down_and_never_hangs(stranded: Api) -> None:
+    for _ in range(3):
+        begun = time.monotonic()
+        answer = httpx.get(f"{stranded.url}/health")
+        assert time.monotonic() - begun < 2.5
+        assert (answer.status_code, answer.json()["status"]) == (503, "down")
+        assert answer.json()["components"]["database"]["status"] == "down"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_without_its_database_a_request_is_told_to_come_again(stranded: Api, method: str) -> None:
+    body = {"currency": "EUR"} if method == "POST" else None
+    begun = time.monotonic()
+    answer = httpx.request(
+        method, f"{stranded.url}/v1/accounts", json=body, headers={"Idempotency-Key": "x"}, timeout=10
+    )
+    assert time.monotonic() - begun < 4
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_an_api_is_not_ready_before_the_schema_is_there(postgres: str, start_api: Callable[..., Api]) -> None:
+    api = start_api(postgres, wait=False)
+    until(lambda: "chronicle migrate" in httpx.get(f"{api.url}/health").text, "health names the command to run")
+    assert httpx.get(f"{api.url}/readyz").status_code == 503
+
+
+def test_a_drain_under_load_loses_nothing_that_was_answered(
+    new_database: Callable[[], str], start_api: Callable[..., Api]
+) -> None:
+    """Every request is either answered or cut before it was begun, and what was answered is there."""
+    url = new_database()
+    api = start_api(url, DRAIN_DELAY="0.5", LOG_REQUESTS="all")
+    with api.client() as client:
+        account = Ledger(client).open()
+    answered: list[str] = []
+    broken: list[str] = []
+    closing = threading.Event()
+    ended = threading.Event()
+
+    def deposit(_: int) -> None:
+        with api.client(limits=httpx.Limits(max_connections=1)) as client:
+            while not ended.is_set():
+                key = uuid.uuid4().hex
+                try:
+                    answer = client.post(
+                        f"/v1/accounts/{account}/deposits", json={"amount": 1}, headers={"Idempotency-Key": key}
+                    )
+                except httpx.ConnectError:
+                    return  # nobody listens any more
+                except httpx.TransportError as error:
+                    broken.append(repr(error))
+                    continue
+                assert answer.status_code == 201, answer.text
+                answered.append(key)
+                if answer.headers.get("connection") == "close":
+                    closing.set()
+
+    with ThreadPoolExecutor(8) as threads:
+        workers = [threads.submit(deposit, number) for number in range(8)]
+        until(lambda: len(answered) > 200, "load")
+        api.process.send_signal(signal.SIGTERM)
+        until(lambda: httpx.get(f"{api.url}/readyz").status_code == 503, "unready while it still answers")
+        assert api.process.wait(30) == 0
+        ended.set()
+        for worker in workers:
+            worker.result()
+    assert closing.is_set(), "answers during the drain ask to close the connection"
+    assert broken == []
+    with start_api(url).client() as client:
+        assert Ledger(client).balance(account) == len(answered)
+
+
+def certificate(folder: Path, name: str) -> None:
+    """Write a self-signed certificate for 127.0.0.1, whose subject is `name`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()))
+    (folder / "cert.pem").write_bytes(made.public_bytes(encoding))
+
+
+def test_a_renewed_certificate_is_served_without_a_restart(
+    api: Api, start_api: Callable[..., Api], tmp_path: Path
+) -> None:
+    certificate(tmp_path, "first")
+    secure = start_api(
+        api.database_url,
+        scheme="https",
+        wait=False,
+        TLS_CERT_FILE=str(tmp_path / "cert.pem"),
+        TLS_KEY_FILE=str(tmp_path / "key.pem"),
+    )
+    port = int(secure.url.rpartition(":")[2])
+
+    def served() -> str:
+        pem = ssl.get_server_certificate(("127.0.0.1", port), timeout=5)
+        name = x509.load_pem_x509_certificate(pem.encode()).subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        return str(name[0].value)
+
+    until(lambda: served() == "first", "the first certificate")
+    certificate(tmp_path, "second")
+    until(lambda: served() == "second", "the second certificate")
+    assert secure.process.poll() is None
