@@ -36,19 +36,25 @@ def main() -> None:
     options = Options(seconds=2.0 if arguments.quick else arguments.seconds, database=arguments.database)
     for name in arguments.names or names:
         module = importlib.import_module(f".{name}_bench", __package__)
+        loads = os.getloadavg()
         rows: list[Row] = asyncio.run(module.run(options))
         print_table(name, rows)
-        _write(name, options, rows)
+        _write(name, options, rows, loads)
 
 
-def _write(name: str, options: Options, rows: list[Row]) -> None:
+def _write(name: str, options: Options, rows: list[Row], loads: tuple[float, ...]) -> None:
     folder = HERE / "results"
     folder.mkdir(exist_ok=True)
     document = {
         "benchmark": name,
         "measuredAt": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"python -m tests.bench {name} --seconds {options.seconds:g}",
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
+        "machine": {
+            "cores": os.cpu_count(),
+            "loadAverage": [round(load, 1) for load in loads],
+            "python": platform.python_version(),
+            "system": platform.system(),
+        },
         "rows": [row.as_json() for row in rows],
     }
     path = folder / f"{name}.json"

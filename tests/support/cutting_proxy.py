@@ -25,6 +25,8 @@ class CuttingProxy:
         self._countdown: int | None = None
         self._to_server = True
         self._tasks: set[asyncio.Task[None]] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self._writers: list[asyncio.StreamWriter] = []
         self.port = 0
 
@@ -56,6 +58,14 @@ class CuttingProxy:
         self._countdown = None
         return cut
 
+    def freeze(self) -> None:
+        """Let nothing through, and say nothing: what a partition looks like."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """Let everything through again, also what was held back."""
+        self._flowing.set()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._unix_path is not None:
             upstream = await asyncio.open_unix_connection(self._unix_path)
@@ -85,6 +95,7 @@ class CuttingProxy:
                 started = True
                 if self._cut(to_server=to_server):
                     break
+                await self._flowing.wait()
                 target.write(kind + length + body)
                 await target.drain()
         for writer in writers:

@@ -85,6 +85,7 @@ class Runner:
                 duplicates += failure is Failure.DUPLICATE
                 if failure is Failure.REFUSED or duplicates > _MOST_DUPLICATES:
                     return None if len(works) > 1 else self._refused(works, error)
+                await self._database.renew_after(error)
                 if failure is Failure.UNKNOWN and self._pretence is not None:
                     return [(work, self._pretence.accept(work)) for work in works]
                 if failure is not Failure.DUPLICATE:

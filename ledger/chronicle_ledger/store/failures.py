@@ -48,5 +48,12 @@ def classify(error: BaseException) -> Failure:
     return Failure.UNKNOWN
 
 
+def connection_lost(error: BaseException) -> bool:
+    """Whether `error` is about the connection it met, so that others of the same age are suspect too."""
+    if isinstance(error, (PoolTimeout, PoolClosed, TooManyRequests)):
+        return False
+    return isinstance(error, OSError) or sqlstate(error)[:2] == "08" or sqlstate(error)[:4] == "57P0"
+
+
 DATABASE_ERRORS = (psycopg.Error, PoolTimeout, PoolClosed, TooManyRequests, OSError)
 """What a broken, slow or absent database makes the driver and its pool raise."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from chronicle_ledger.domain.errors import DatabaseUnavailable
-from chronicle_ledger.store.failures import DATABASE_ERRORS, Failure, classify
+from chronicle_ledger.store.failures import DATABASE_ERRORS, Failure, classify, connection_lost
 
 Connection = AsyncConnection[Any]
 
@@ -44,6 +45,18 @@ class Database:
 
     pool: AsyncConnectionPool[Connection]
     statement_timeout: float
+    renewed_at: float = -math.inf
+
+    async def renew_after(self, error: BaseException) -> None:
+        """Replace all connections when `error` says that one was lost: the others lead to the same server.
+
+        Otherwise each would be found dead by a request of its own, and behind a partition that takes a time-out each.
+        Not more than once a second.
+        """
+        now = asyncio.get_running_loop().time()
+        if connection_lost(error) and now - self.renewed_at > 1.0:
+            self.renewed_at = now
+            await self.pool.drain()
 
     @contextlib.asynccontextmanager
     async def raw_connection(self, timeout: float) -> AsyncIterator[Connection]:  # noqa: ASYNC109 - passed on
@@ -76,6 +89,7 @@ class Database:
         except DATABASE_ERRORS as error:
             if classify(error) is Failure.REFUSED:
                 raise
+            await self.renew_after(error)
             raise DatabaseUnavailable("The database does not answer; try again.") from error
 
     async def close(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from chronicle_ledger.domain.errors import DatabaseUnavailable
 from chronicle_ledger.posting.service import PostingLimits
 from chronicle_ledger.store import reads
 from support.cutting_proxy import CuttingProxy
@@ -25,6 +27,26 @@ def _proxy(url: str) -> CuttingProxy:
 def _through(url: str, port: int) -> str:
     parts = urlsplit(url)
     return f"postgresql://{parts.username}@127.0.0.1:{port}{parts.path}?sslmode=disable"
+
+
+async def test_a_silent_database_is_unavailable_in_time_and_used_again_at_once_when_it_is_back(bench: Bench) -> None:
+    direct = await bench.service()
+    await bench.open(direct, "a")
+    async with _proxy(bench.urls[0]) as proxy:
+        service = await bench.service(_through(bench.urls[0], proxy.port), size=4, statement_timeout=0.5)
+        await service.submit(deposit("before", A, 1), deadline=10)
+        proxy.freeze()
+        began = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            await service.submit(deposit("during", A, 1), deadline=2.5)
+        assert time.monotonic() - began < 4
+        proxy.thaw()
+        began = time.monotonic()
+        posted = await service.submit(deposit("during", A, 1), deadline=20)
+        assert time.monotonic() - began < 8
+        assert posted.transaction.id == deposit("during", A, 1).id
+        assert (await reads.get_account(bench.database, A)).balance == 2
+        await bench.assert_sound()
 
 
 @pytest.mark.parametrize("to_server", [True, False], ids=["request_lost", "answer_lost"])
