@@ -21,10 +21,9 @@ API_COMPONENTS = ("api", "relay", "projector")
 def cockroach(seen: Observation) -> Condition:
     """Whether every database node is ready, and no range is without a quorum."""
     condition = _stateful(seen, "CockroachReady", "cockroachdb", "database nodes")
-    if condition.status == "True" and seen.health is not None and seen.health.unavailable:
-        return Condition(
-            condition.type, "False", "RangesUnavailable", f"{seen.health.unavailable} ranges have lost their quorum"
-        )
+    unavailable = seen.nodes.unavailable if seen.nodes else None
+    if condition.status == "True" and unavailable:
+        return Condition(condition.type, "False", "RangesUnavailable", f"{unavailable} ranges have lost their quorum")
     return condition
 
 

@@ -26,13 +26,14 @@ def figures(
     service = _component(seen, "Deployment", "api", wanted.spec.api.image)
     service["selector"] = f"{INSTANCE}={name(seen.ledger)},{COMPONENT}=api"
     service["url"] = wanted.health_url.removesuffix("/health")
-    if health is not None:
+    if seen.nodes is not None:
         database |= {
-            "nodesLive": health.nodes_live,
-            "nodesTotal": health.nodes_total,
-            "rangesUnderreplicated": health.underreplicated,
-            "rangesUnavailable": health.unavailable,
+            "nodesLive": len(seen.nodes.answered),
+            "nodesTotal": len(seen.nodes.by_pod),
+            "rangesUnderreplicated": seen.nodes.underreplicated,
+            "rangesUnavailable": seen.nodes.unavailable,
         }
+    if health is not None:
         service |= {"version": health.version, "sabotage": health.sabotage}
     database["operation"] = _operation(DATABASE, operations, old.get("cockroachdb"), now)
     bus["operation"] = _operation(BUS, operations, old.get("nats"), now)

@@ -6,6 +6,7 @@ and this is where it tells.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from collections.abc import Mapping
@@ -14,8 +15,10 @@ from typing import Any
 
 import aiohttp
 
+from chronicle_operator.nodes import Nodes
+from chronicle_operator.nodes import parse as parse_page
+
 TIMEOUT_SECONDS = 5.0
-NODE_ID_LINE = "node_id{"
 
 
 @dataclass(frozen=True)
@@ -32,16 +35,6 @@ class Health:
     lag_events: int | None = None
     version: str | None = None
     sabotage: str | None = None
-
-    @property
-    def whole(self) -> bool | None:
-        """Whether every range has all its replicas; None when that is not known.
-
-        Live nodes are not counted here: a decommissioned node may be known, and dead, for ever.
-        """
-        if self.underreplicated is None:
-            return None
-        return self.underreplicated == 0 and not self.unavailable
 
 
 def parse(body: Mapping[str, Any]) -> Health:
@@ -81,16 +74,11 @@ class HealthClient:
             return None
         return parse(body) if isinstance(body, dict) else None
 
-    async def node_id(self, url: str, authority: str | None) -> int | None:
-        """Return the ID of the CockroachDB node whose metrics page is `url` (`…/_status/vars`), None without an answer.
-
-        The page needs no login, in every version since 20.1, and carries the ID as the value of the metric `node_id`.
-        """
-        text = await self._text(url, authority)
-        for line in (text or "").splitlines():
-            if line.startswith(NODE_ID_LINE):
-                return int(float(line.rpartition(" ")[2]))
-        return None
+    async def nodes(self, urls: Mapping[str, str], authority: str | None) -> Nodes:
+        """Return what the database nodes' metrics pages say; `urls` by pod."""
+        pages = await asyncio.gather(*(self._text(url, authority) for url in urls.values()))
+        found = (None if page is None else parse_page(page) for page in pages)
+        return Nodes(dict(zip(urls, found, strict=True)))
 
     async def _text(self, url: str, authority: str | None) -> str | None:
         try:

@@ -15,6 +15,7 @@ from chronicle_operator.apply import Manifest, owned_by
 from chronicle_operator.health import Health
 from chronicle_operator.kinds import Kind
 from chronicle_operator.kube import Kube
+from chronicle_operator.nodes import Nodes
 
 COMPONENT = "app.kubernetes.io/component"
 INSTANCE = "app.kubernetes.io/instance"
@@ -23,13 +24,17 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 
 @dataclass(frozen=True)
 class Observation:
-    """A ledger's objects at one moment. `health` is None when the API was not asked or did not answer."""
+    """A ledger's objects at one moment.
+
+    `health` is None when the API was not asked or did not answer, `nodes` when no database node was asked.
+    """
 
     ledger: Manifest
     children: tuple[Manifest, ...] = ()
     pods: tuple[Manifest, ...] = ()
     claims: tuple[Manifest, ...] = ()
     health: Health | None = None
+    nodes: Nodes | None = None
 
     @property
     def namespace(self) -> str:
@@ -66,7 +71,7 @@ def selector(name: str) -> dict[str, str]:
     return {MANAGED_BY: kinds.MANAGER, INSTANCE: name}
 
 
-async def observe(kube: Kube, ledger: Manifest, health: Health | None) -> Observation:
+async def observe(kube: Kube, ledger: Manifest) -> Observation:
     """Read everything that belongs to `ledger`. Raises `errors.KubeError`."""
     namespace, name = ledger["metadata"]["namespace"], ledger["metadata"]["name"]
     wanted = selector(name)
@@ -79,7 +84,7 @@ async def observe(kube: Kube, ledger: Manifest, health: Health | None) -> Observ
     )
     uid = ledger["metadata"]["uid"]
     children = [item for items in lists for item in items if owned_by(item, uid) or _orphaned_secret(item)]
-    return Observation(ledger, tuple(children), tuple(sorted(pods, key=_name)), tuple(claims), health)
+    return Observation(ledger, tuple(children), tuple(sorted(pods, key=_name)), tuple(claims))
 
 
 async def _claims(kube: Kube, namespace: str, name: str) -> list[Manifest]:

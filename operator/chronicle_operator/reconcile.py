@@ -6,6 +6,7 @@ last. The operator may die between any two lines; the next run starts from what 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,14 +16,16 @@ from chronicle_operator import announce, errors, kinds, report, stages
 from chronicle_operator.apply import Key, Manifest, Memory, in_order, key_of, superfluous
 from chronicle_operator.conditions import transitions
 from chronicle_operator.day2.execute import Executor
-from chronicle_operator.day2.operations import Agenda, agenda, hold
+from chronicle_operator.day2.operations import DATABASE, Agenda, agenda, hold
 from chronicle_operator.desired import Desired, InvalidSpec, desired
 from chronicle_operator.extension import Addition, Extension, nothing
 from chronicle_operator.health import Health, HealthClient
 from chronicle_operator.kube import Kube
 from chronicle_operator.metrics import Metrics
+from chronicle_operator.nodes import Nodes
 from chronicle_operator.observe import Observation, find_secrets, observe
 from chronicle_operator.pods import name
+from chronicle_operator.resources import names
 from chronicle_operator.workqueue import LedgerKey
 
 log = logging.getLogger(__name__)
@@ -52,7 +55,7 @@ class Reconciler:
         self._clock = clock
         self._instance = instance
         self._memory: dict[LedgerKey, Memory] = {}
-        self._executor = Executor(kube, health)
+        self._executor = Executor(kube)
         self._extension = extension
 
     def forget(self, key: LedgerKey) -> None:
@@ -84,7 +87,7 @@ class Reconciler:
         if ledger["spec"].get("reconciliation") == "Paused":
             await self._report(ledger, report.paused(ledger))
             return None
-        seen = await observe(self._kube, ledger, None)
+        seen = await observe(self._kube, ledger)
         try:
             wanted = desired(seen, self._clock())
             if wanted.create:
@@ -93,7 +96,8 @@ class Reconciler:
         except InvalidSpec as invalid:
             await self._report(ledger, report.invalid(ledger, str(invalid)))
             return None
-        seen = replace(seen, health=await self._ask(wanted, seen))
+        health, nodes = await asyncio.gather(self._ask(wanted, seen), self._ask_nodes(wanted, seen))
+        seen = replace(seen, health=health, nodes=nodes)
         todo = agenda(wanted.manifests, seen, self._clock())
         failures = await self._apply(key, wanted, todo, seen)
         if not failures:
@@ -116,6 +120,16 @@ class Reconciler:
         ready = sum(int((it.get("status") or {}).get("readyReplicas") or 0) for it in seen.of("Deployment", "api"))
         # Without a ready replica the Service has nobody to answer: the connection would only time out.
         return await self._health.ask(wanted.health_url, wanted.authority) if ready else None
+
+    async def _ask_nodes(self, wanted: Desired, seen: Observation) -> Nodes | None:
+        pods = [name(it) for it in seen.pods_of(DATABASE) if (it.get("status") or {}).get("podIP")]
+        if not pods:
+            return None
+        service = names.cockroach(name(seen.ledger))
+        scheme = "https" if wanted.authority else "http"
+        hosts = {pod: names.pod_address(pod, service, seen.namespace) for pod in pods}
+        urls = {pod: f"{scheme}://{host}:{names.HTTP_PORT}/_status/vars" for pod, host in hosts.items()}
+        return await self._health.nodes(urls, wanted.authority)
 
     async def _apply(self, key: LedgerKey, wanted: Desired, todo: Agenda, seen: Observation) -> list[errors.KubeError]:
         memory = self._memory.setdefault(key, Memory())

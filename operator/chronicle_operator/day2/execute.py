@@ -9,11 +9,10 @@ from chronicle_operator.day2 import decommission, rollout
 from chronicle_operator.day2.decommission_job import decommission_job
 from chronicle_operator.day2.operations import Action
 from chronicle_operator.desired import Desired
-from chronicle_operator.health import HealthClient
 from chronicle_operator.kube import Kube
 from chronicle_operator.observe import Observation
 from chronicle_operator.pods import name
-from chronicle_operator.resources import LedgerContext, names
+from chronicle_operator.resources import LedgerContext
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +20,9 @@ log = logging.getLogger(__name__)
 class Executor:
     """Carries out one action at a time. Each may be repeated: what is done already is no error."""
 
-    def __init__(self, kube: Kube, health: HealthClient) -> None:
-        """Use the API server, and the database's metrics page to learn a node's ID."""
+    def __init__(self, kube: Kube) -> None:
+        """Use the API server."""
         self._kube = kube
-        self._health = health
 
     async def execute(self, action: Action, wanted: Desired, seen: Observation) -> None:
         """Do it. Raises `errors.KubeError`."""
@@ -41,13 +39,11 @@ class Executor:
                 await self._begin(pod, wanted, seen)
 
     async def _begin(self, pod: str, wanted: Desired, seen: Observation) -> None:
-        host = names.pod_address(pod, names.cockroach(name(seen.ledger)), seen.namespace)
-        url = f"{'https' if wanted.authority else 'http'}://{host}:{names.HTTP_PORT}/_status/vars"
-        node = await self._health.node_id(url, wanted.authority)
-        if node is None:
-            raise errors.Unreachable(f"GET {url}", "no answer: the ID of the node to decommission is not known")
+        node = seen.nodes.by_pod.get(pod) if seen.nodes else None
+        if node is None or node.node_id is None:
+            raise errors.Unreachable(f"metrics page of {pod}", "no answer: the ID of the node is not known")
         ledger = LedgerContext(name(seen.ledger), seen.namespace, seen.uid, wanted.spec)
-        job = decommission_job(ledger, pod, node)
+        job = decommission_job(ledger, pod, node.node_id)
         try:
             await self._kube.create(kinds.JOB, job)
         except errors.Conflict:

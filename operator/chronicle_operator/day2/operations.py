@@ -49,7 +49,7 @@ def agenda(manifests: Sequence[Mapping[str, Any]], seen: Observation, now: datet
         for it in manifests
         if it["kind"] == "StatefulSet" and _component(it) == DATABASE
     }
-    whole = seen.health.whole if seen.health else None
+    whole = seen.nodes.whole if seen.nodes else None
     pods = seen.pods_of(DATABASE)
     roll = rollout.next_step(sets, pods, whole=whole, now=now)
     bus = rollout.next_step(seen.of("StatefulSet", BUS), seen.pods_of(BUS), whole=_bus_whole(seen), now=now)

@@ -81,7 +81,7 @@ def next_step(sets: Sequence[Object], pods: Sequence[Object], *, whole: bool | N
     if fresh:
         return Waiting(f"{progress}; {name(fresh[0])} has just become ready")
     if whole is None:
-        return Waiting(f"{progress}; the ledger's /health does not say whether replication is whole")
+        return Waiting(f"{progress}; not every node says whether replication is whole")
     if not whole:
         return Waiting(f"{progress}; waiting until every range has all its replicas again")
     return _replace(outdated[-1][1], progress)
