@@ -114,7 +114,7 @@ async def main() -> None:
     context = ssl.create_default_context(cafile=CA) if CA else None
     # A connection a request, as clients behind a load balancer that drains would see it.
     connector = aiohttp.TCPConnector(force_close=True, ssl=context or True)
-    timeout = aiohttp.ClientTimeout(total=15)
+    timeout = aiohttp.ClientTimeout(total=60)
     modes = {"round": round_trip, "load": load, "balance": balance}
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         say(json.dumps(await modes[os.environ["MODE"]](session)))

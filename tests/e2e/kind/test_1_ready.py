@@ -36,7 +36,7 @@ def test_a_transfer_goes_through_the_service_the_view_follows_and_the_proof_is_c
     found = world.ask(first, "round")
     assert found["balance"] == 100
     assert found["proof_status"] == 200, found["proof"]
-    assert found["proof"]["ok"] is True, found["proof"]
+    assert found["proof"]["result"] == "Passed", found["proof"]
     assert "100" in str(found["view"]), f"the read model did not follow: {found['view']}"
 
 

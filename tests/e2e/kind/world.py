@@ -18,6 +18,7 @@ from .machine import Kubectl, Object, until
 ROOT = Path(__file__).resolve().parents[3]
 CLUSTER = "chronicle-e2e"
 OPERATOR_NAMESPACE = "chronicle-system"
+NAMESPACES = ("ledger-a", "ledger-b")
 IMAGE = os.environ.get("IMAGE", "chronicle-ledger:dev")
 NODE_IMAGE = os.environ.get("KIND_NODE_IMAGE", "")
 CHAOS_MESH_CHART = os.environ.get("CHAOS_MESH_CHART", "https://charts.chaos-mesh.org")
@@ -99,11 +100,14 @@ class World:
 
     def install_operator(self) -> None:
         """Install the chart with the image under test, for all namespaces that the tests use."""
+        for namespace in NAMESPACES:
+            self.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         repository, _, tag = IMAGE.rpartition(":")
         self.kubectl.helm(
             *("upgrade", "--install", "chronicle-operator", str(CHART)),
             *("-n", OPERATOR_NAMESPACE, "--create-namespace", "--wait", "--timeout", "120s"),
             *("--set", f"image.repository={repository},image.tag={tag},image.pullPolicy=Never"),
+            *("--set", f"watch.namespaces={{{','.join(NAMESPACES)}}}"),
         )
 
     def operator_pod(self) -> Object:
@@ -128,6 +132,8 @@ class World:
         for part, image in (("cockroachdb", COCKROACH_IMAGE), ("nats", NATS_IMAGE), ("api", IMAGE)):
             if image:
                 chosen.setdefault(part, {})["image"] = image
+        for part in ("cockroachdb", "nats", "api"):
+            chosen.setdefault(part, {})
         chosen["api"]["imagePullPolicy"] = "Never"
         small = {"requests": {"cpu": "50m", "memory": "256Mi"}}
         chosen["cockroachdb"] |= {
@@ -140,7 +146,6 @@ class World:
         chosen["nats"] |= {"resources": {"requests": {"cpu": "20m", "memory": "64Mi"}}, "storage": {"size": "1Gi"}}
         chosen["api"]["resources"] = {"requests": {"cpu": "20m", "memory": "128Mi"}}
         chosen |= spec
-        self.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         self.kubectl.apply(body)
         return Ledger(namespace, body["metadata"]["name"], self.kubectl)
 
