@@ -49,7 +49,7 @@ def document() -> dict[str, Any]:
         result["paths"][operation.path][operation.method.lower()].update(described)
     result["components"] = {
         "schemas": dict(sorted(schemas.items())),
-        "examples": {code: {"summary": code, "value": _example(code)} for code in _codes(listed)},
+        "examples": {code: {"summary": code, "value": _example(code)} for code in sorted(problems.CATALOGUE)},
         "securitySchemes": {
             "key": {"type": "http", "scheme": "bearer", "description": "A key made by `chronicle keys new`."}
         },
@@ -61,10 +61,6 @@ def _types(operation: Operation) -> Iterable[Any]:
     yield operation.answer
     if operation.body is not None:
         yield operation.body.type
-
-
-def _codes(operations: Iterable[Operation]) -> list[str]:
-    return sorted({code for operation in operations for code in operation.all_problems()})
 
 
 def _example(code: str) -> dict[str, Any]:
