@@ -56,10 +56,12 @@ class Load:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.stop(0.0 if exc_type is asyncio.CancelledError else 5.0)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self.stop(0.0 if exc_type is asyncio.CancelledError else 5.0)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def steady(self, phase: PhaseRecord, since_ns: int | None = None) -> int:
         """Wait for steady state, judged on nothing before `since_ns` (by default: the warm-up from now).

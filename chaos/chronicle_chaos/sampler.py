@@ -43,6 +43,8 @@ class HealthSampler:
         finally:
             for task in under_way:
                 task.cancel()
+            # Until they have ended they use the session, which closes next.
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     async def sample(self) -> Mapping[str, Any]:
         """Ask the load balancer once, now; returns what was kept of the answer (`status` is absent if none came)."""

@@ -1,0 +1,72 @@
+# ruff: noqa: ARG002 - the injector here keeps the signatures of the protocol
+"""The real ledger with one guarantee turned off: the checks that are there for it fail, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from chronicle_chaos.faults import Fault
+from chronicle_chaos.injection import Injection, Observation, UndoLog
+from chronicle_chaos.injectors.local import LocalInjector
+from chronicle_chaos.local.binaries import find_cockroach
+from support.scenario_runs import failed_checks, run_on_this_machine, shortened
+
+pytestmark = pytest.mark.sabotage
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "finds"),
+    [
+        ("idempotency", {"exactly-once"}),
+        ("balance-floor", {"ten-of-hundred", "floor", "agreement"}),
+        ("version-check", {"ten-of-hundred", "conservation", "durability", "linearizability", "agreement"}),
+        ("outbox-transaction", {"agreement"}),
+        ("projector-rule", {"agreement"}),
+    ],
+)
+async def test_each_guarantee_has_checks_that_fail_without_it(sabotage: str, finds: set[str], tmp_path: Path) -> None:
+    record = await run_on_this_machine(
+        shortened("concurrent-withdrawals"), tmp_path, database="postgres", window=3.0, sabotage=sabotage
+    )
+    assert record.verdict == "Failed", record.message
+    assert set(failed_checks(record)) == finds, failed_checks(record)
+
+
+@pytest.mark.cockroach
+@pytest.mark.skipif(find_cockroach() is None, reason="no cockroach binary (CHRONICLE_COCKROACH, PATH, chronicle fetch)")
+async def test_a_minority_that_accepts_is_found(tmp_path: Path) -> None:
+    record = await run_on_this_machine(
+        shortened("network-partition"), tmp_path, database="cockroach", window=20.0, sabotage="minority-rejection"
+    )
+    assert record.fault_confirmed
+    assert record.verdict == "Failed", record.message
+    assert {"minority-rejects", "durability"} <= set(failed_checks(record))
+    assert "without a quorum" in failed_checks(record)["minority-rejects"]
+    assert record.lost_writes is not None
+    assert record.lost_writes > 0
+
+
+class Idle(LocalInjector):
+    """Says that it broke something, and did not."""
+
+    async def inject(self, fault: Fault, undo: UndoLog, rng: Random) -> Injection:
+        undo.record("nothing was done", {})
+        victims = await self._control.instances(fault.component)  # type: ignore[union-attr]
+        before = {v.name: {"pid": v.pid, "started_at": v.started_at, "port": v.port} for v in victims}
+        return Injection(fault, tuple(before), {"before": before, "seed": rng.randrange(9)})
+
+    async def during(self, injection: Injection, seconds: float) -> Sequence[Observation]:
+        raise AssertionError("an unproven fault is not observed")
+
+
+async def test_an_injector_that_does_nothing_is_inconclusive(tmp_path: Path) -> None:
+    record = await run_on_this_machine(
+        shortened("nats-outage", prove=2.0), tmp_path, database="postgres", window=2.0, injector=Idle
+    )
+    assert (record.verdict, record.reason) == ("Inconclusive", "FaultUnproven"), record.message
+    assert not record.fault_confirmed
+    assert failed_checks(record) == {}

@@ -1,0 +1,50 @@
+"""Scenarios of the catalogue on a real ledger of this machine, with shorter windows where a test can afford them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from chronicle_chaos.engine import run_all
+from chronicle_chaos.injection import Injector
+from chronicle_chaos.injectors.local import LocalInjector
+from chronicle_chaos.journal import ScenarioRecord
+from chronicle_chaos.local.cluster import LocalCluster, LocalSpec
+from chronicle_chaos.options import RunOptions, Timing, new_run
+from chronicle_chaos.scenarios.catalogue import find
+from chronicle_chaos.scenarios.scenario import Deadlines, Scenario
+from chronicle_chaos.steadiness import SteadyState
+from chronicle_chaos.target import Target
+
+
+def shortened(name: str, *, prove: float = 45.0) -> Scenario:
+    """A scenario with all of its checks, and a steady state that is looked at for a shorter time."""
+    (scenario,) = find([name])
+    steadiness = SteadyState(window=1.5, settle=1.0)
+    return replace(scenario, steadiness=steadiness, warm_up=0.5, deadlines=Deadlines(prove=prove))
+
+
+async def run_on_this_machine(
+    scenario: Scenario,
+    folder: Path,
+    *,
+    database: Literal["cockroach", "postgres"],
+    window: float,
+    rate: float = 60.0,
+    sabotage: str | None = None,
+    injector: Callable[[Target], Injector] = LocalInjector,
+) -> ScenarioRecord:
+    """Start a ledger, run one scenario, stop the ledger."""
+    run_dir = new_run(folder / "runs")
+    options = RunOptions(seed=11, rate=rate, timing=Timing(window=window), sabotage=sabotage)
+    async with LocalCluster(LocalSpec(database=database, sabotage=sabotage)) as cluster:
+        target = cluster.target
+        journal = await run_all(target, injector(target), [scenario], options, run_dir)
+    return journal.scenarios[0]
+
+
+def failed_checks(record: ScenarioRecord) -> dict[str, str]:
+    """The names of the checks that failed, with what they found."""
+    return {c.name: c.message for c in record.checks if c.result == "Failed"}
