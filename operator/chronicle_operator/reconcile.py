@@ -98,7 +98,7 @@ class Reconciler:
             return None
         health, nodes = await asyncio.gather(self._ask(wanted, seen), self._ask_nodes(wanted, seen))
         seen = replace(seen, health=health, nodes=nodes)
-        todo = agenda(wanted.manifests, seen, self._clock())
+        todo = agenda(wanted.manifests, seen, self._clock(), hibernated=wanted.hibernated)
         failures = await self._apply(key, wanted, todo, seen)
         if not failures:
             failures = await self._act(todo, wanted, seen)

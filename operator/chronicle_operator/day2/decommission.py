@@ -22,6 +22,8 @@ from chronicle_operator.pods import Object, is_ready, name, of_set, ordinal
 OPERATION = "ledger.chronicle.dev/operation"
 POD = "ledger.chronicle.dev/pod"
 SMALLEST_CLUSTER = 3
+VOLUME = "data"
+"""The volume claim template's name."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,12 @@ def plan(
     `calm`: all pods run the right template and every range has all its replicas; a decommissioning begins only then.
     """
     live = {name(it): int(it["spec"].get("replicas", 1)) for it in sets}
+    # A node is what has a volume: one that sleeps (hibernation, a new installation) still holds its replicas.
+    live = {key: max(count, _claimed(key, claims)) for key, count in live.items()}
     held = {key: max(count, live.get(key, 0)) for key, count in wanted.items()}
     job = next((it for it in jobs if _annotation(it, OPERATION) == "decommission"), None)
     if job is not None:
-        return _continue(job, held, live, pods, claims)
+        return _continue(job, held, pods, claims)
     surplus = [it for it in sets if name(it) in wanted and live[name(it)] > wanted[name(it)]]
     if not surplus:
         return Plan(dict(wanted))
@@ -100,7 +104,6 @@ def plan(
 def _continue(
     job: Object,
     held: dict[str, int],
-    live: Mapping[str, int],
     pods: Sequence[Object],
     claims: Sequence[Object],
 ) -> Plan:
@@ -115,12 +118,22 @@ def _continue(
     if not _finished(job, "Complete"):
         return Plan(held, pod=pod, message=f"decommissioning {pod}: moving its replicas to other nodes")
     held[owner] = place
-    if live.get(owner, 0) > place or any(name(it) == pod for it in pods):
+    if any(name(it) == pod for it in pods):
         return Plan(held, pod=pod, message=f"decommissioned {pod}: removing the pod")
-    claim = next((name(it) for it in claims if name(it).endswith(f"-{pod}")), None)
+    claim = next((name(it) for it in claims if name(it) == f"{VOLUME}-{pod}"), None)
     if claim is not None:
         return Plan(held, DeleteClaim(claim), f"decommissioned {pod}: removing its empty volume", pod)
     return Plan(held, Finish(name(job), str(job["metadata"]["uid"])), f"decommissioned {pod}", pod)
+
+
+def _claimed(stateful_set: str, claims: Sequence[Object]) -> int:
+    """Return how many pods the volume claims of a StatefulSet belong to, were they to run again."""
+    ordinals = [
+        ordinal(name(it))
+        for it in claims
+        if name(it).rpartition("-")[0] == f"{VOLUME}-{stateful_set}" and not it["metadata"].get("deletionTimestamp")
+    ]
+    return max(ordinals, default=-1) + 1
 
 
 def _finished(job: Object, how: str) -> bool:

@@ -41,8 +41,10 @@ class Agenda:
     operations: Sequence[Operation] = ()
 
 
-def agenda(manifests: Sequence[Mapping[str, Any]], seen: Observation, now: datetime) -> Agenda:
-    """Return what to do next, from the wanted manifests and what is there."""
+def agenda(manifests: Sequence[Mapping[str, Any]], seen: Observation, now: datetime, *, hibernated: bool) -> Agenda:
+    """Return what to do next, from the wanted manifests and what is there. A ledger that sleeps is left to sleep."""
+    if hibernated:
+        return Agenda()
     sets = seen.of("StatefulSet", DATABASE)
     wanted = {
         name(it): int(it["spec"].get("replicas", 1))

@@ -31,7 +31,20 @@ def decide(
 
 
 def test_more_nodes_are_simply_started() -> None:
-    assert decide(5, 3) == Plan({"db": 5})
+    assert decide(5, 3, claims=CLAIMS[:3]) == Plan({"db": 5})
+
+
+def test_a_cluster_that_slept_wakes_with_every_node_that_holds_data_though_fewer_are_wanted() -> None:
+    woken = decide(3, 0, pods=[])
+    assert woken.replicas == {"db": 5}
+    assert woken.action is None
+    again = plan({"db": 3}, [stateful_set("db", 3)], FIVE[:3], CLAIMS, [], calm=True)
+    assert again.replicas == {"db": 5}, "two nodes with data were left out"
+
+
+def test_volumes_of_another_stateful_set_are_not_counted() -> None:
+    others = [claim("db-x-7"), claim("other-5")]
+    assert decide(3, 3, pods=FIVE[:3], claims=[*CLAIMS[:3], *others]) == Plan({"db": 3})
 
 
 def test_the_first_creation_is_no_operation() -> None:
@@ -63,6 +76,7 @@ def test_the_pod_goes_when_its_data_is_gone() -> None:
     done = [decommission_job("db-4", condition="Complete")]
     assert decide(3, 5, jobs=done).replicas == {"db": 4}
     assert decide(3, 4, jobs=done).action is None, "the pod is still stopping"
+    assert decide(3, 4, jobs=done).replicas == {"db": 4}
 
 
 def test_the_volume_goes_after_the_pod_and_then_the_job() -> None:
