@@ -28,7 +28,7 @@ class Facts:
     A fact that is missing costs a second pass, never a wrong answer: the evaluation asks for what it lacks.
     """
 
-    limit: int = 100_000
+    limit: int = 50_000
     currency_of: MutableMapping[UUID, str] = field(default_factory=dict)
     hold_parties: MutableMapping[UUID, tuple[UUID, UUID | None]] = field(default_factory=dict)
     currencies: set[str] = field(default_factory=set)
