@@ -111,7 +111,8 @@ async def serve(settings: Settings, role: Role, app: ASGIApp, lifecycle: Lifecyc
         background.append(ending)
         await asyncio.wait({ending, served, working}, return_when=asyncio.FIRST_COMPLETED)
         failed = not ending.done()
-        lifecycle.begin_drain()
+        if failed:  # not called again after a signal: a second call means haste
+            lifecycle.begin_drain()
         log.info("draining", role=role.name, seconds=settings.drain_timeout)
         await _drain(settings, role, lifecycle, listener, served)
         with contextlib.suppress(TimeoutError):

@@ -121,11 +121,10 @@ def test_a_drain_under_load_loses_nothing_that_was_answered(
 ) -> None:
     """Every request is either answered or cut before it was begun, and what was answered is there."""
     url = new_database()
-    api = start_api(url, DRAIN_DELAY="0.5", LOG_REQUESTS="all")
+    api = start_api(url, DRAIN_DELAY="60")
     with api.client() as client:
         account = Ledger(client).open()
     answered: list[str] = []
-    broken: list[str] = []
     closing = threading.Event()
     ended = threading.Event()
 
@@ -139,9 +138,8 @@ def test_a_drain_under_load_loses_nothing_that_was_answered(
                     )
                 except httpx.ConnectError:
                     return  # nobody listens any more
-                except httpx.TransportError as error:
-                    broken.append(repr(error))
-                    continue
+                except httpx.TransportError:
+                    continue  # cut while it waited to be accepted; the balance below shows that it was not begun
                 assert answer.status_code == 201, answer.text
                 answered.append(key)
                 if answer.headers.get("connection") == "close":
@@ -152,12 +150,12 @@ def test_a_drain_under_load_loses_nothing_that_was_answered(
         until(lambda: len(answered) > 200, "load")
         api.process.send_signal(signal.SIGTERM)
         until(lambda: httpx.get(f"{api.url}/readyz").status_code == 503, "unready while it still answers")
+        assert closing.wait(20), "answers during the drain ask to close the connection"
+        api.process.send_signal(signal.SIGTERM)  # the second one skips the delay
         assert api.process.wait(30) == 0
         ended.set()
         for worker in workers:
             worker.result()
-    assert closing.is_set(), "answers during the drain ask to close the connection"
-    assert broken == []
     with start_api(url).client() as client:
         assert Ledger(client).balance(account) == len(answered)
 
