@@ -65,6 +65,8 @@ def list_(as_json: bool) -> None:
 @click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=RUNS, show_default=True,
               help="Where the run's folder is made.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the journal as JSON.")
+@click.option("--database", type=click.Choice(["auto", "cockroach", "postgres"]), default="auto", show_default=True,
+              help="With --target local: which database to start.")  # fmt: skip
 @click.option("--sabotage", hidden=True, type=click.Choice([s.value for s in Sabotage]),
               help="Turn one guarantee off; the run must fail.")  # fmt: skip
 def run(
@@ -77,6 +79,7 @@ def run(
     runs: Path,
     as_json: bool,
     sabotage: str | None,
+    database: str,
 ) -> None:
     """Run the named scenarios, or all. Exit status: 0 all passed, 1 any failed, 2 usage, 3 inconclusive or aborted."""
     unknown = [n for n in names if n not in NAMES]
@@ -93,7 +96,7 @@ def run(
     )
     run_dir = new_run(runs)
     try:
-        journal = asyncio.run(_run(where, list(names), options, run_dir))
+        journal = asyncio.run(_run(where, list(names), options, run_dir, database))
     except (ChaosError, OSError, ValueError, TypeError) as error:
         click.echo(f"chronicle scenario run: {error}", err=True)
         sys.exit(USAGE if isinstance(error, UnknownScenario) else 3)
@@ -102,7 +105,7 @@ def run(
     sys.exit(3 if journal.exit_status is None else journal.exit_status)
 
 
-async def _run(where: Target | None, names: list[str], options: RunOptions, run_dir: Path) -> Journal:
+async def _run(where: Target | None, names: list[str], options: RunOptions, run_dir: Path, database: str) -> Journal:
     """Run until done or interrupted; SIGTERM and Ctrl-C alike heal what is broken and leave a journal."""
     progress = progress_printer()
     async with AsyncExitStack() as stack:
@@ -117,7 +120,7 @@ async def _run(where: Target | None, names: list[str], options: RunOptions, run_
                 task.cancel()
 
         async def work() -> Journal:
-            target, injector, versions = await open_target(stack, where, options.sabotage, run_dir, progress)
+            target, injector, versions = await open_target(stack, where, database, options.sabotage, progress)
             return await run_scenarios(target, injector, names, replace(options, versions=versions), run_dir, progress)
 
         task = asyncio.create_task(work())

@@ -25,15 +25,14 @@ def read_target(where: str) -> Target | None:
 
 
 async def open_target(
-    stack: AsyncExitStack, target: Target | None, sabotage: str | None, run_dir: Path, progress: Progress
+    stack: AsyncExitStack, target: Target | None, database: str, sabotage: str | None, progress: Progress
 ) -> tuple[Target, Injector, dict[str, str]]:
     """The target, its injector and the versions under test. None starts a ledger that lives as long as `stack`."""
     from chronicle_chaos.injectors.local import LocalInjector
     from chronicle_chaos.local.cluster import LocalCluster, LocalSpec
 
-    del run_dir
     if target is None:
-        cluster = LocalCluster(LocalSpec(sabotage=sabotage), lambda message: progress("", "start", message))
+        cluster = LocalCluster(LocalSpec(database, sabotage=sabotage), lambda message: progress("", "start", message))
         await stack.enter_async_context(cluster)
         return cluster.target, LocalInjector(cluster.target), dict(cluster.versions)
     if target.kind != "local":

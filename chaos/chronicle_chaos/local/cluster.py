@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import aiohttp
 
@@ -35,10 +35,10 @@ Progress = Callable[[str], None]
 class LocalSpec:
     """What to start. `folder` None: a temporary folder that goes with the cluster. `port` None: any free port.
 
-    `sabotage` names the one guarantee that this ledger lacks (see `chronicle_ledger.sabotage`).
+    `database` is `cockroach`, `postgres`, or `auto`: CockroachDB where a binary is found. `sabotage` names the one guarantee that this ledger lacks (see `chronicle_ledger.sabotage`).
     """
 
-    database: Literal["auto", "cockroach", "postgres"] = "auto"
+    database: str = "auto"
     folder: Path | None = None
     port: int | None = None
     keys_file: Path | None = None

@@ -1,0 +1,132 @@
+"""`chronicle up`, `demo` and `fetch`: a ledger as processes of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from chronicle_chaos.errors import ChaosError
+from chronicle_chaos.local.fetch import BASE_URL, VERSION, FetchFailed, fetch_cockroach
+from chronicle_chaos.scenarios.catalogue import NAMES
+from chronicle_cli import scenario
+
+DATABASES = click.Choice(["auto", "cockroach", "postgres"])
+DATABASE_HELP = "auto: three CockroachDB nodes where a cockroach binary is found, else one PostgreSQL."
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--database", type=DATABASES, default="auto", show_default=True, help=DATABASE_HELP)
+@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False),
+              help="Keep data and logs there; without it they go with the ledger.")  # fmt: skip
+@click.option("--port", type=click.IntRange(1, 65535), help="The load balancer's port; any free one by default.")
+@click.option("--keys", "keys_file", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+              help="A file of hashed API keys (`chronicle keys new`); without one the ledger is open.")  # fmt: skip
+@click.option("--key", "api_key", envvar="CHRONICLE_API_KEY", help="The key that scenarios use, where --keys is given.")
+@click.option("--target-file", type=click.Path(path_type=Path, dir_okay=False), default=Path("target.json"),
+              show_default=True, help="Written for `scenario run --target`, removed at the end.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the target as one line of JSON when all is ready.")
+def up(
+    database: str,
+    data_dir: Path | None,
+    port: int | None,
+    keys_file: Path | None,
+    api_key: str | None,
+    target_file: Path,
+    as_json: bool,
+) -> None:
+    """Start a ledger on this machine, all of it, and keep it until Ctrl-C."""
+    from chronicle_chaos.local.cluster import LocalCluster, LocalSpec
+
+    spec = LocalSpec(
+        database=database,
+        folder=data_dir,
+        port=port,
+        keys_file=keys_file.absolute() if keys_file else None,
+        api_key=api_key,
+    )
+
+    async def keep() -> None:
+        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, lambda: task.cancel() if task else None)
+        began = time.monotonic()
+
+        def progress(message: str) -> None:
+            click.echo(f"{time.monotonic() - began:6.1f} s  {message}", err=True)
+
+        async with LocalCluster(spec, progress) as cluster:
+            target = cluster.target
+            target.write(target_file)
+            try:
+                if as_json:
+                    click.echo(json.dumps({"url": target.url, "database": target.database, "regions": target.regions}))
+                else:
+                    progress("ready")
+                    click.echo(f"ledger     {target.url}\nhealth     {target.url}/health\ndocs       {target.url}/docs")
+                    click.echo(f"logs       {cluster.folder}\nscenarios  chronicle scenario run --target {target_file}")
+                    click.echo("Ctrl-C ends it.", err=True)
+                await asyncio.Event().wait()
+            finally:
+                target_file.unlink(missing_ok=True)  # noqa: ASYNC240 - one small file, at the end
+
+    try:
+        asyncio.run(keep())
+    except asyncio.CancelledError:
+        click.echo("stopped", err=True)
+    except (ChaosError, OSError) as error:
+        click.echo(f"chronicle up: {error}", err=True)
+        sys.exit(1)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("names", nargs=-1, metavar="[SCENARIO]...")
+@click.option("--database", type=DATABASES, default="auto", show_default=True, help=DATABASE_HELP)
+@click.option("--rate", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Requests a second.")
+@click.option("--seed", type=click.IntRange(min=0), help="Draw the same requests as an earlier run.")
+@click.option("--json", "as_json", is_flag=True, help="Print the journal as JSON.")
+@click.pass_context
+def demo(
+    ctx: click.Context, names: tuple[str, ...], database: str, rate: float, seed: int | None, as_json: bool
+) -> None:
+    """Start a ledger on this machine, break it in five ways under load, and print one table.
+
+    Exit status: 0 all passed or not applicable, 1 any failed, 2 usage, 3 inconclusive or aborted.
+    """
+    ctx.invoke(
+        scenario.run, names=names or NAMES, target="local", duration=None, recovery_deadline=None, seed=seed, rate=rate,
+        runs=scenario.RUNS, as_json=as_json, sabotage=None, database=database,
+    )  # fmt: skip
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def fetch() -> None:
+    """Download servers for `up` and `demo`."""
+
+
+@fetch.command()
+@click.option("--base-url", default=BASE_URL, show_default=True, envvar="CHRONICLE_COCKROACH_BASE_URL",
+              help="Where the archive and its checksum are.")  # fmt: skip
+@click.option("--version", default=VERSION, show_default=True, help="The release to download.")
+def cockroach(base_url: str, version: str) -> None:
+    """Download CockroachDB's official archive, check its checksum, and cache the binary."""
+    shown = -1
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal shown
+        share = done * 10 // total if total else done >> 24
+        if share != shown:
+            shown = share
+            click.echo(f"{done >> 20} of {total >> 20 if total else '?'} MiB", err=True)
+
+    try:
+        click.echo(str(fetch_cockroach(base_url, version, progress=progress)))
+    except FetchFailed as error:
+        click.echo(f"chronicle fetch: {error}; without it, `chronicle demo` goes on with PostgreSQL", err=True)
+        sys.exit(1)
