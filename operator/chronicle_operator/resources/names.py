@@ -19,8 +19,8 @@ API_USER = "chronicle_api"
 MIGRATION_USER = "chronicle_migration"
 NATS_USER = "chronicle"
 
-LONGEST_LEDGER_NAME = 30
-"""Letters of a ledger's name: with a region, a component and a Job's hash, names stay within the 63 of a DNS label."""
+LONGEST_LEDGER_NAME = 24
+"""Letters of a ledger's name: with component and region (15) a StatefulSet's name has at most 52, as its label needs."""
 
 
 def cockroach(ledger: str, region: str | None = None) -> str:
