@@ -17,6 +17,9 @@ from support.scenario_runs import failed_checks, run_on_this_machine, shortened
 
 pytestmark = pytest.mark.sabotage
 
+TIMED = {"availability", "health"}
+"""What a machine that is busy with other things can make fail as well; the guarantees cannot be excused so."""
+
 
 @pytest.mark.parametrize(
     ("sabotage", "finds"),
@@ -33,7 +36,7 @@ async def test_each_guarantee_has_checks_that_fail_without_it(sabotage: str, fin
         shortened("concurrent-withdrawals"), tmp_path, database="postgres", window=3.0, sabotage=sabotage
     )
     assert record.verdict == "Failed", record.message
-    assert set(failed_checks(record)) == finds, failed_checks(record)
+    assert set(failed_checks(record)) - TIMED == finds, failed_checks(record)
 
 
 @pytest.mark.cockroach
