@@ -45,12 +45,6 @@ class Memory:
         """Record the answer to an apply."""
         self._applied[key_of(desired)] = (digest(desired), live["metadata"]["uid"], ours(live))
 
-    def forget(self, namespace: str, keep: Iterable[Key]) -> None:
-        """Drop what is in `namespace` and not in `keep`, so that deleted ledgers leave no trace in memory."""
-        kept = set(keep)
-        for key in [key for key in self._applied if key[1] == namespace and key not in kept]:
-            del self._applied[key]
-
 
 def digest(manifest: Mapping[str, Any]) -> str:
     """Return a hash of a manifest that does not depend on the order of its keys."""

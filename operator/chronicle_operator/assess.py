@@ -32,8 +32,11 @@ def nats(seen: Observation) -> Condition:
     return _stateful(seen, "NatsReady", "nats", "NATS servers")
 
 
-def api(seen: Observation) -> Condition:
-    """Whether every replica of the API, the relay and the projector is available and of the latest template."""
+def api(seen: Observation, *, waiting: bool) -> Condition:
+    """Whether every replica of the API, the relay and the projector is available and of the latest template.
+
+    `waiting`: something is held back until the schema that it needs is there.
+    """
     deployments = [it for component in API_COMPONENTS for it in seen.of("Deployment", component)]
     kind = "ApiReady"
     if not seen.of("Deployment", "api"):
@@ -46,6 +49,13 @@ def api(seen: Observation) -> Condition:
     wanted = sum(int(it["spec"].get("replicas", 1)) for it in deployments)
     ready = sum(_rolled_out(it) for it in deployments)
     message = f"{ready} of {wanted} replicas of API, relay and projector are ready"
+    if waiting:
+        return Condition(
+            kind,
+            "False",
+            "SchemaPending",
+            _with_trouble(f"{message}; a new image waits for its schema", seen, ("migration",)),
+        )
     if all(map(is_observed, deployments)) and ready >= wanted:
         if seen.health is not None and seen.health.status == "down":
             return Condition(kind, "False", "LedgerDown", "GET /health says that the ledger is down")

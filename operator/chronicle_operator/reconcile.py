@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from chronicle_operator import announce, errors, kinds, report, stages
-from chronicle_operator.apply import Key, Manifest, Memory, in_order, key_of, superfluous
+from chronicle_operator import announce, errors, kinds, report
+from chronicle_operator.apply import Manifest
 from chronicle_operator.conditions import transitions
 from chronicle_operator.day2.execute import Executor
-from chronicle_operator.day2.operations import DATABASE, Agenda, agenda, hold
+from chronicle_operator.day2.operations import DATABASE, Agenda, agenda
 from chronicle_operator.desired import Desired, InvalidSpec, desired
 from chronicle_operator.extension import Addition, Extension, nothing
 from chronicle_operator.health import Health, HealthClient
 from chronicle_operator.kube import Kube
+from chronicle_operator.mend import Mender
 from chronicle_operator.metrics import Metrics
 from chronicle_operator.nodes import Nodes
 from chronicle_operator.observe import Observation, find_secrets, observe
@@ -36,7 +37,7 @@ MOVING_SECONDS = 5.0
 
 
 class Reconciler:
-    """Reconciles ledgers. Holds nothing that cannot be lost: a memory of what was applied, by object."""
+    """Reconciles ledgers. Holds nothing that cannot be lost."""
 
     def __init__(
         self,
@@ -54,13 +55,13 @@ class Reconciler:
         self._metrics = metrics
         self._clock = clock
         self._instance = instance
-        self._memory: dict[LedgerKey, Memory] = {}
+        self._mender = Mender(kube, metrics)
         self._executor = Executor(kube)
         self._extension = extension
 
     def forget(self, key: LedgerKey) -> None:
         """Drop what is remembered of a ledger that is gone. Its children go by their owner references."""
-        self._memory.pop(key, None)
+        self._mender.forget(key)
         self._metrics.ready.remove(key.namespace, key.name)
 
     async def reconcile(self, key: LedgerKey) -> float | None:
@@ -99,7 +100,7 @@ class Reconciler:
         health, nodes = await asyncio.gather(self._ask(wanted, seen), self._ask_nodes(wanted, seen))
         seen = replace(seen, health=health, nodes=nodes)
         todo = agenda(wanted.manifests, seen, self._clock(), hibernated=wanted.hibernated)
-        failures = await self._apply(key, wanted, todo, seen)
+        failures, seen = await self._mender.mend(key, wanted, todo, seen)
         if not failures:
             failures = await self._act(todo, wanted, seen)
         if any(isinstance(failure, errors.Conflict) for failure in failures):
@@ -130,64 +131,6 @@ class Reconciler:
         hosts = {pod: names.pod_address(pod, service, seen.namespace) for pod in pods}
         urls = {pod: f"{scheme}://{host}:{names.HTTP_PORT}/_status/vars" for pod, host in hosts.items()}
         return await self._health.nodes(urls, wanted.authority)
-
-    async def _apply(self, key: LedgerKey, wanted: Desired, todo: Agenda, seen: Observation) -> list[errors.KubeError]:
-        memory = self._memory.setdefault(key, Memory())
-        manifests = hold(stages.due(wanted.manifests, seen), todo.replicas)
-        live = {key_of(item): item for item in seen.children}
-        failures = await self._create(wanted, live)
-        for kind, manifest in in_order(manifests):
-            found = live.get(key_of(manifest))
-            if kind is kinds.JOB and found is not None and stages.has_failed(found):
-                failures.append(await self._renew_job(found, "it gave up after its last attempt"))
-                continue
-            if memory.is_current(manifest, found):
-                continue
-            try:
-                memory.remember(manifest, await self._kube.apply(kind, manifest))
-            except errors.Unreachable:
-                raise
-            except errors.KubeError as error:
-                if kind is kinds.JOB and found is not None and isinstance(error, errors.Invalid):
-                    failures.append(await self._renew_job(found, "a Job's template cannot change"))
-                else:
-                    failures.append(error)
-                continue
-            self._metrics.applied.labels(kind.kind).inc()
-            log.info("%s/%s: applied %s %s", *key, kind.kind, manifest["metadata"]["name"])
-        if not failures:
-            failures += await self._prune(key, wanted.all, seen)
-        return failures
-
-    async def _create(self, wanted: Desired, live: Mapping[Key, Manifest]) -> list[errors.KubeError]:
-        """Create what must never be overwritten (an authority's key); one that somebody made in between wins."""
-        failures: list[errors.KubeError] = []
-        for manifest in wanted.create:
-            if key_of(manifest) not in live:
-                try:
-                    await self._kube.create(kinds.of(manifest), manifest)
-                except errors.KubeError as error:
-                    failures.append(error)
-        return failures
-
-    async def _renew_job(self, found: Manifest, why: str) -> errors.KubeError:
-        """Delete a Job; the next run makes it anew."""
-        meta = found["metadata"]
-        await self._kube.delete(kinds.JOB, meta["namespace"], meta["name"], uid=meta["uid"])
-        return errors.Conflict(f"Job {meta['name']}", f"{why}; it is made anew")
-
-    async def _prune(self, key: LedgerKey, manifests: Sequence[Manifest], seen: Observation) -> list[errors.KubeError]:
-        failures: list[errors.KubeError] = []
-        for item in superfluous(seen.children, manifests, seen.uid):
-            meta = item["metadata"]
-            try:
-                await self._kube.delete(kinds.of(item), meta["namespace"], meta["name"], uid=meta["uid"])
-            except errors.KubeError as error:
-                failures.append(error)
-                continue
-            self._metrics.pruned.labels(item["kind"]).inc()
-            log.info("%s/%s: pruned %s %s", *key, item["kind"], meta["name"])
-        return failures
 
     async def _act(self, todo: Agenda, wanted: Desired, seen: Observation) -> list[errors.KubeError]:
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from chronicle_operator import assess, conditions, errors
+from chronicle_operator import assess, conditions, errors, stages
 from chronicle_operator.apply import Manifest
 from chronicle_operator.conditions import Condition
 from chronicle_operator.day2.operations import Agenda, Operation
@@ -75,7 +75,9 @@ def status(
     if wanted.hibernated:
         found = [*assess.hibernated(seen), wanted.certificates]
     else:
-        parts = [assess.cockroach(seen), assess.nats(seen), assess.api(seen), wanted.certificates]
+        # A kind that is held back has not even been tried: what runs is of an older image.
+        waiting = len(stages.due(wanted.manifests, seen)) < len(wanted.manifests)
+        parts = [assess.cockroach(seen), assess.nats(seen), assess.api(seen, waiting=waiting), wanted.certificates]
         found = [assess.summary(parts), *parts]
     progressing = _progressing(found, todo.operations, failures)
     if failures:

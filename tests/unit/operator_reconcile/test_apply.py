@@ -59,13 +59,6 @@ def test_a_deleted_or_replaced_object_and_a_new_wish_are_applied() -> None:
     assert not memory.is_current(DESIRED | {"data": {"a": "2"}}, live())
 
 
-def test_a_forgotten_namespace_leaves_nothing_behind() -> None:
-    memory = Memory()
-    memory.remember(DESIRED, live())
-    memory.forget("ns", keep=[])
-    assert not memory.is_current(DESIRED, live())
-
-
 def test_what_is_no_longer_wanted_is_removed() -> None:
     assert [item["metadata"]["name"] for item in superfluous([live()], [], "L")] == ["c"]
     assert superfluous([live()], [DESIRED], "L") == []
