@@ -59,7 +59,7 @@ def test_health_metrics_and_documentation_need_no_key(guarded: Api, path: str) -
     "headers",
     [
         {},
-        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer"},
         {"Authorization": "Bearer clk_wrong"},
         {"Authorization": "Basic dXNlcjpwYXNz"},
         {"Authorization": "Bearer é".encode("latin-1")},
