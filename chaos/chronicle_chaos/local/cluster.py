@@ -33,9 +33,11 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class LocalSpec:
-    """What to start. `folder` None: a temporary folder that goes with the cluster. `port` None: any free port.
+    """What to start.
 
-    `database` is `cockroach`, `postgres`, or `auto`: CockroachDB where a binary is found. `sabotage` names the one guarantee that this ledger lacks (see `chronicle_ledger.sabotage`).
+    `database` is `cockroach`, `postgres`, or `auto`: CockroachDB where a binary is found. `folder` None: a temporary
+    folder that goes with the cluster. `port` None: any free port. `sabotage` names the one guarantee that this ledger
+    lacks (see `chronicle_ledger.sabotage`).
     """
 
     database: str = "auto"

@@ -8,6 +8,8 @@ a black hole swallowed are missing from their streams for good, so healing close
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from contextlib import suppress
 from enum import StrEnum
 
@@ -36,9 +38,17 @@ class _Link:
         self.lost_bytes = False
         self.task: asyncio.Task[None] | None = None
 
-    def abort(self) -> None:
+    def abort(self, *, reset: bool = False) -> None:
         for writer in self.writers:
-            writer.transport.abort()
+            _abort(writer, reset=reset)
+
+
+def _abort(writer: asyncio.StreamWriter, *, reset: bool) -> None:
+    """Close at once; `reset`: with RST rather than FIN, which a socket sends that must not linger (socket(7))."""
+    handle = writer.get_extra_info("socket")
+    if reset and handle is not None and handle.fileno() != -1:
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 class TcpProxy:
@@ -76,7 +86,7 @@ class TcpProxy:
             self._open.set()
         for link in list(self._links):
             if mode in {Mode.REFUSE, Mode.RESET} or link.lost_bytes:
-                link.abort()
+                link.abort(reset=mode is Mode.RESET)
         if mode is Mode.REFUSE:
             await self._stop_listening()
         elif self._server is None:
@@ -89,7 +99,7 @@ class TcpProxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.mode is Mode.RESET:
-            writer.transport.abort()
+            _abort(writer, reset=True)
             return
         link = _Link(writer)
         link.task = asyncio.current_task()

@@ -1,0 +1,120 @@
+"""What is fetched is what its publisher published, or nothing is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from chronicle_chaos.local.fetch import FetchFailed, archive_name, fetch_cockroach
+from chronicle_chaos.local.ports import free_port
+from chronicle_cli.local import fetch
+
+VERSION = "v1.2.3"
+
+
+def _archive(name: str = "cockroach") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        program = b"#!/bin/sh\necho hello\n"
+        member = tarfile.TarInfo(f"cockroach-{VERSION}/{name}")
+        member.size = len(program)
+        tar.addfile(member, io.BytesIO(program))
+    return buffer.getvalue()
+
+
+class Publisher:
+    """A web server with the files that a test puts there; `short` cuts every archive off in the middle."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.short = False
+        publisher = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                content = publisher.files.get(self.path)
+                if content is None:
+                    self.send_error(404)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                cut = publisher.short and self.path.endswith(".tgz")
+                self.wfile.write(content[: len(content) // 2] if cut else content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def publish(self, archive: bytes, checksum: str | None = None) -> None:
+        name = archive_name(VERSION)
+        self.files[f"/{name}"] = archive
+        self.files[f"/{name}.sha256sum"] = f"{checksum or hashlib.sha256(archive).hexdigest()}  {name}\n".encode()
+
+
+@pytest.fixture
+def publisher() -> Iterator[Publisher]:
+    """On loopback."""
+    made = Publisher()
+    thread = threading.Thread(target=made.server.serve_forever)
+    thread.start()
+    yield made
+    made.server.shutdown()
+    thread.join()
+    made.server.server_close()
+
+
+def test_the_binary_is_cached_and_not_fetched_again(publisher: Publisher, tmp_path: Path) -> None:
+    publisher.publish(_archive())
+    binary = fetch_cockroach(publisher.url, VERSION, tmp_path)
+    assert binary.read_text() == "#!/bin/sh\necho hello\n"
+    assert binary.stat().st_mode & 0o111
+    publisher.files.clear()
+    assert fetch_cockroach(publisher.url, VERSION, tmp_path) == binary
+
+
+def test_a_wrong_checksum_keeps_nothing(publisher: Publisher, tmp_path: Path) -> None:
+    publisher.publish(_archive(), checksum="0" * 64)
+    with pytest.raises(FetchFailed, match="nothing was kept"):
+        fetch_cockroach(publisher.url, VERSION, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_that_breaks_off_keeps_nothing(publisher: Publisher, tmp_path: Path) -> None:
+    publisher.publish(_archive())
+    publisher.short = True
+    with pytest.raises(FetchFailed, match="broke off"):
+        fetch_cockroach(publisher.url, VERSION, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_version_is_said_with_what_to_look_at(publisher: Publisher, tmp_path: Path) -> None:
+    with pytest.raises(FetchFailed, match="answered 404; is the version right"):
+        fetch_cockroach(publisher.url, VERSION, tmp_path)
+
+
+def test_an_archive_without_the_binary_keeps_nothing(publisher: Publisher, tmp_path: Path) -> None:
+    publisher.publish(_archive("README"))
+    with pytest.raises(FetchFailed, match="holds no cockroach binary"):
+        fetch_cockroach(publisher.url, VERSION, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_network_the_command_says_so_in_one_line_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    result = CliRunner().invoke(fetch, ["cockroach", "--base-url", f"http://127.0.0.1:{free_port()}"])
+    assert result.exit_code == 1
+    assert len(result.output.strip().splitlines()) == 1
+    assert "CHRONICLE_COCKROACH" in result.output

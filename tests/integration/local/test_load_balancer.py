@@ -1,0 +1,157 @@
+"""The load balancer tries again elsewhere what may safely be tried again, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from chronicle_chaos.local.load_balancer import LoadBalancer
+from chronicle_chaos.local.ports import LOOPBACK, free_port
+from chronicle_chaos.local.waiting import until
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Stub:
+    """A replica whose behaviour a test decides; `asked` counts what was posted to it."""
+
+    answer: Answer
+    ready: bool = True
+    asked: list[str] = field(default_factory=list)
+    url: str = ""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.path == "/readyz":
+            return web.Response(status=200 if self.ready else 503)
+        self.asked.append(f"{request.method} {request.path_qs}")
+        return await self.answer(request)
+
+
+async def created(request: web.Request) -> web.StreamResponse:
+    return web.Response(status=201, body=await request.read())
+
+
+async def dies(request: web.Request) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.close()
+    return web.Response()
+
+
+async def unavailable(request: web.Request) -> web.StreamResponse:
+    return web.json_response({"code": "database_unavailable"}, status=503)
+
+
+@asynccontextmanager
+async def _served(app: web.Application) -> AsyncIterator[str]:
+    port = free_port()
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, LOOPBACK, port).start()
+    yield f"http://{LOOPBACK}:{port}"
+    await runner.cleanup()
+
+
+@dataclass
+class Front:
+    """A load balancer before stubs, and a client of it."""
+
+    stack: AsyncExitStack
+    session: aiohttp.ClientSession
+    url: str = ""
+
+    async def before(self, *stubs: Stub, all_ready: bool = True) -> None:
+        for stub in stubs:
+            app = web.Application()
+            app.router.add_route("*", "/{path:.*}", stub.handle)
+            stub.url = await self.stack.enter_async_context(_served(app))
+        balancer = LoadBalancer([stub.url for stub in stubs])
+        self.url = await self.stack.enter_async_context(_served(balancer.application()))
+
+        async def ready() -> bool:
+            return not all_ready or all(replica.ready for replica in balancer.replicas)
+
+        await until(ready, "every replica is ready", seconds=5)
+
+    async def post(self, *, key: str | None) -> tuple[int, str, str]:
+        """Status, attempts, body."""
+        headers = {"Idempotency-Key": key} if key else {}
+        async with self.session.post(self.url + "/v1/transfers?x=1", data=b"body", headers=headers) as answer:
+            return answer.status, answer.headers["Chronicle-Attempts"], await answer.text()
+
+
+@pytest.fixture
+async def front() -> AsyncIterator[Front]:
+    """To be put before stubs."""
+    async with AsyncExitStack() as stack, aiohttp.ClientSession() as session:
+        yield Front(stack, session)
+
+
+async def test_requests_are_spread_over_the_ready_replicas(front: Front) -> None:
+    stubs = [Stub(created) for _ in range(3)]
+    await front.before(*stubs)
+    for _ in range(6):
+        assert await front.post(key="k") == (201, "1", "body")
+    assert [len(stub.asked) for stub in stubs] == [2, 2, 2]
+
+
+async def test_a_keyed_request_whose_replica_dies_is_answered_by_another(front: Front) -> None:
+    stubs = [Stub(dies), Stub(created)]
+    await front.before(*stubs)
+    assert [await front.post(key="k"), await front.post(key="k")].count((201, "2", "body")) == 1
+    assert len(stubs[0].asked) == 1, "a replica that died is not asked again before it is healthy"
+
+
+async def test_a_request_without_a_key_is_never_sent_twice(front: Front) -> None:
+    stubs = [Stub(dies), Stub(dies)]
+    await front.before(*stubs)
+    status, attempts, body = await front.post(key=None)
+    assert (status, attempts) == (502, "1")
+    assert "no_replica_answered" in body
+    assert sum(len(stub.asked) for stub in stubs) == 1
+
+
+async def test_a_replica_that_refuses_connections_is_passed_over_even_without_a_key(front: Front) -> None:
+    alive = Stub(created)
+    gone = Stub(created)
+    await front.before(alive, gone)
+    gone_url, gone.url = gone.url, f"http://{LOOPBACK}:{free_port()}"
+    balancer = LoadBalancer([gone.url, alive.url])
+    url = await front.stack.enter_async_context(_served(balancer.application()))
+    for _ in range(2):
+        async with front.session.post(url + "/v1/transfers", data=b"body") as answer:
+            assert answer.status == 201
+    assert gone_url != gone.url
+
+
+async def test_a_keyed_request_that_one_replica_cannot_serve_now_goes_to_another(front: Front) -> None:
+    stubs = [Stub(unavailable), Stub(created)]
+    await front.before(*stubs)
+    assert {(await front.post(key="k"))[0] for _ in range(4)} == {201}
+
+
+async def test_where_every_replica_says_503_the_client_gets_its_words(front: Front) -> None:
+    await front.before(Stub(unavailable), Stub(unavailable))
+    status, _, body = await front.post(key="k")
+    assert status == 503
+    assert "database_unavailable" in body
+
+
+async def test_a_replica_that_is_not_ready_gets_no_request_while_another_is(front: Front) -> None:
+    ready, draining = Stub(created), Stub(created, ready=False)
+    await front.before(ready, draining, all_ready=False)
+
+    async def served() -> bool:
+        return (await front.post(key="k"))[0] == 201 and bool(ready.asked)
+
+    await until(served, "the ready replica is known to be ready", seconds=5)
+    ready.asked.clear()
+    draining.asked.clear()
+    for _ in range(5):
+        assert (await front.post(key="k"))[0] == 201
+    assert (len(ready.asked), len(draining.asked)) == (5, 0)
