@@ -35,6 +35,11 @@ async def open_target(
         cluster = LocalCluster(LocalSpec(database, sabotage=sabotage), lambda message: progress("", "start", message))
         await stack.enter_async_context(cluster)
         return cluster.target, LocalInjector(cluster.target), dict(cluster.versions)
+    if target.kind == "compose":
+        from chronicle_chaos.injectors.compose import ComposeInjector
+
+        compose = ComposeInjector()
+        return target, compose, await compose.versions()
     if target.kind != "local":
         raise click.UsageError(f"--target: runs on a {target.kind} target are started by their own command")
     return target, LocalInjector(target), {}

@@ -1,0 +1,216 @@
+"""Breaks the compose stack: containers are killed, stopped and started, regions cut apart.
+
+Runs on the host, where Docker's command line is; no container gets Docker's socket, which would be root on the host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from random import Random
+
+from chronicle_chaos.faults import Component, Crashes, Fault, NodeKill, Outage, Partition
+from chronicle_chaos.injection import (
+    CleanupFailed,
+    Evidence,
+    Fidelity,
+    Injection,
+    InjectionError,
+    Observation,
+    PreflightError,
+    UndoLog,
+)
+from chronicle_chaos.injectors.compose_cut import Cut
+from chronicle_chaos.injectors.compose_names import CONTAINERS, EVERY, PORTS, REGIONS
+from chronicle_chaos.injectors.compose_probes import Probes
+from chronicle_chaos.injectors.docker import Container, Docker
+
+DOWN_SECONDS = 1.0
+"""How long a crashed instance stays away. Docker takes `docker kill` for a wish and leaves the container dead, restart
+policy or not, so the injector stands in for whatever restarts a crashed process elsewhere."""
+
+STOP_GRACE_SECONDS = 5
+
+
+class ComposeInjector:
+    """The `Injector` of the compose stack."""
+
+    name = "Docker"
+    fidelity: Fidelity = "container"
+
+    def __init__(self, docker: Docker | None = None, cut: Cut | None = None) -> None:
+        self.docker = docker or Docker()
+        self.cut = cut or Cut.by_environment(self.docker)
+        self.probes = Probes(self.docker)
+
+    async def preflight(self, fault: Fault) -> None:
+        """Every container must be there; what a killed run left (pauses, dead containers, cuts) is taken away."""
+        await self.docker.call("version", "--format", "{{.Server.Version}}")
+        missing = [name for name in EVERY if await self.docker.container(name) is None]
+        if missing:
+            raise PreflightError(f"there is no container {missing[0]}", next_step="run `docker compose up -d`")
+        if isinstance(fault, Partition):
+            await self.cut.prepare()
+            await self.cut.take_out(REGIONS[fault.minority])
+        await self._revive(EVERY)
+
+    async def inject(self, fault: Fault, undo: UndoLog, rng: Random) -> Injection:
+        """Begin: kill, stop, or cut."""
+        match fault:
+            case NodeKill(component=Component.COCKROACH):
+                victims: tuple[str, ...] = (await self.probes.most_leases(),)
+            case NodeKill() | Crashes():
+                victims = (rng.choice(CONTAINERS[fault.component]),)
+            case Outage():
+                victims = CONTAINERS[fault.component]
+            case Partition():
+                return await self._partition(fault, undo)
+        before = {name: await self._container(name) for name in victims}
+        reachable = await self.probes.reachable(victims, PORTS[fault.component])
+        undo.record(f"start {', '.join(victims)}", {"start": list(victims)})
+        if isinstance(fault, Outage):
+            await asyncio.gather(*(self.docker.call("stop", f"--time={STOP_GRACE_SECONDS}", n) for n in victims))
+        else:
+            await self._strike(victims[0])
+        if isinstance(fault, Crashes):
+            await asyncio.sleep(DOWN_SECONDS)
+            await self.docker.call("start", victims[0])
+        return Injection(fault, victims, {"before": before, "reachable": reachable, "rng": rng})
+
+    async def evidence(self, injection: Injection) -> Evidence:
+        """Killed and stopped: not running, and nothing listens. Crashed: another process. Cut: see `Probes.across`."""
+        fault, state = injection.fault, injection.state
+        if isinstance(fault, Partition):
+            return Evidence(await self.probes.across(fault, state["reachable"], cut=True))
+        if isinstance(fault, Crashes):
+            return Evidence(tuple([await self._is_another(state["before"][name]) for name in injection.targets]))
+        return Evidence(await self._gone(injection))
+
+    async def during(self, injection: Injection, seconds: float) -> Sequence[Observation]:
+        """Stay; crash the others at random moments; at the end look once more whether the fault is still there."""
+        if isinstance(injection.fault, Crashes):
+            return await self._crashes(injection.fault, injection.state["rng"], seconds)
+        await asyncio.sleep(seconds)
+        return (await self.evidence(injection)).observations
+
+    async def heal(self, injection: Injection) -> None:
+        """Take the cut out, start what is dead, let go on what is paused. Idempotent, and knows nothing of what the
+        injection was, so it heals one that was only half begun as well."""
+        fault = injection.fault
+        try:
+            if isinstance(fault, Partition):
+                await self.cut.take_out(REGIONS[fault.minority])
+            await self._revive(EVERY)
+        except CleanupFailed:
+            raise
+        except InjectionError as error:
+            raise CleanupFailed(str(error), next_step="docker compose up -d") from error
+
+    async def healed(self, injection: Injection) -> Evidence:
+        """Everything runs and is reached again."""
+        fault = injection.fault
+        if isinstance(fault, Partition):
+            return Evidence(await self.probes.across(fault, {}, cut=False))
+        observations = []
+        reachable = await self.probes.reachable(injection.targets, PORTS[fault.component])
+        for name in injection.targets:
+            state, answers = (await self._container(name)).state, reachable[name]
+            after = f"{state}, {'listens' if answers else 'does not listen yet'}"
+            observations.append(Observation(f"container {name}", "gone", after, answers))
+        return Evidence(tuple(observations))
+
+    async def versions(self) -> dict[str, str]:
+        """Docker's version and the images under test, for the journal."""
+        names = ("chronicle-api-1", "chronicle-cockroach-1", "chronicle-nats-1", "chronicle-lb")
+        asked = [self.docker.attempt("inspect", "--format", "{{.Config.Image}}", name) for name in names]
+        images = await asyncio.gather(*asked)
+        found = {
+            name.split("-")[1]: image for name, (status, image, _) in zip(names, images, strict=True) if not status
+        }
+        return {**found, "docker": await self.docker.call("version", "--format", "{{.Server.Version}}")}
+
+    async def _strike(self, name: str) -> None:
+        await self.docker.call("kill", "--signal=KILL", name)
+
+    async def _partition(self, fault: Partition, undo: UndoLog) -> Injection:
+        inside, outside = REGIONS[fault.minority], REGIONS[fault.majority]
+        found = [await self._container(name) for name in outside]
+        addresses = [address for container in found for address in container.addresses]
+        if not addresses:
+            raise InjectionError("no container of the other region has an address", next_step="docker compose up -d")
+        reachable = await self.probes.pairs(fault)
+        undo.record(f"take the chain out of {', '.join(inside)}", {"restart": list(inside)})
+        await self.cut.put_in(inside, addresses)
+        return Injection(fault, inside, {"reachable": reachable})
+
+    async def _crashes(self, fault: Crashes, rng: Random, seconds: float) -> Sequence[Observation]:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        # The last one must be seen to come back within the window.
+        moments = sorted(rng.uniform(0, seconds * 0.8) for _ in range(fault.times - 1))
+        observations = []
+        for moment in moments:
+            await asyncio.sleep(max(0.0, began + moment - loop.time()))
+            # One at a time: whoever was hit before is back, or two would be away at once.
+            await self.probes.all_ready(CONTAINERS[fault.component], 15.0)
+            victim = await self._container(rng.choice(CONTAINERS[fault.component]))
+            await self._strike(victim.name)
+            await asyncio.sleep(DOWN_SECONDS)
+            await self.docker.call("start", victim.name)
+            observations.append(await self._is_another(victim))
+        await asyncio.sleep(max(0.0, began + seconds - loop.time()))
+        return observations
+
+    async def _gone(self, injection: Injection) -> tuple[Observation, ...]:
+        before: Mapping[str, Container] = injection.state["before"]
+        was: Mapping[str, bool] = injection.state["reachable"]
+        now = await self.probes.reachable(injection.targets, PORTS[injection.fault.component])  # type: ignore[union-attr]
+        found = []
+        for name in injection.targets:
+            container = await self._container(name)
+            found.append(Observation(f"container {name}", before[name].state, container.state, not container.running))
+            heard = Observation(f"port of {name}", _heard(was[name]), _heard(now[name]), was[name] and not now[name])
+            found.append(heard)
+        return tuple(found)
+
+    async def _is_another(self, before: Container) -> Observation:
+        now = await self._container(before.name)
+        changed = now.started_at != before.started_at and now.pid != before.pid
+        began = (before.started_at[:23], now.started_at[:23])
+        return Observation(
+            f"process of {before.name}",
+            f"pid {before.pid}, began {began[0]}",
+            f"pid {now.pid}, began {began[1]}",
+            changed,
+        )
+
+    async def _revive(self, names: Sequence[str]) -> None:
+        for name in names:
+            container = await self._container(name)
+            if container.paused:
+                await self.docker.call("unpause", name)
+            elif not container.running:
+                await self.docker.call("start", name)
+
+    async def _container(self, name: str) -> Container:
+        found = await self.docker.container(name)
+        if found is None:
+            raise InjectionError(f"there is no container {name}", next_step="run `docker compose up -d`")
+        return found
+
+
+def _heard(answers: bool) -> str:
+    return "listens" if answers else "does not listen"
+
+
+async def sweep(injector: ComposeInjector | None = None) -> None:
+    """Take away cuts and pauses that a killed run left. Stopped containers stay: somebody may have meant it."""
+    injector = injector or ComposeInjector()
+    for name in EVERY:
+        container = await injector.docker.container(name)
+        if container is not None and container.paused:
+            await injector.docker.call("unpause", name)
+    with suppress(PreflightError):
+        await injector.cut.prepare()
+        await injector.cut.take_out(REGIONS[Partition().minority])

@@ -1,0 +1,106 @@
+"""The cut between two regions of the compose stack: iptables rules in the network namespaces of one side's containers.
+
+The rules are put in, and taken out, by a helper container that shares the namespace and has NET_ADMIN; the ledger's own
+containers get neither the program nor the right. Packets of live connections are dropped as well as those of new ones:
+the rules match addresses, not states. Everything is in one chain of its own, so that taking it out needs no knowledge
+of what was put in; a container that was restarted has a fresh namespace without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chronicle_chaos.injection import CleanupFailed, PreflightError
+from chronicle_chaos.injectors.docker import Docker, DockerError
+
+CHAIN = "CHRONICLE-CUT"
+HELPER_VARIABLE = "HELPER_IMAGE"
+HELPER_IMAGE = "nicolaka/netshoot:v0.13"
+"""Any image with a shell and iptables will do."""
+
+# Ends in 0 when the chain is gone, whether or not it was there.
+REMOVE = f"""
+for table in iptables ip6tables; do
+  command -v $table >/dev/null || continue
+  for hook in INPUT OUTPUT; do
+    while $table -w -D $hook -j {CHAIN} 2>/dev/null; do :; done
+  done
+  $table -w -F {CHAIN} 2>/dev/null; $table -w -X {CHAIN} 2>/dev/null
+done
+! iptables -w -S 2>/dev/null | grep -q {CHAIN}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """`image` is the helper's."""
+
+    docker: Docker
+    image: str
+
+    @classmethod
+    def by_environment(cls, docker: Docker) -> Cut:
+        """With the helper image of `HELPER_IMAGE`, or the default."""
+        return cls(docker, os.environ.get(HELPER_VARIABLE) or HELPER_IMAGE)
+
+    async def prepare(self) -> None:
+        """Have the helper image here. Raises PreflightError where it cannot be had."""
+        if (await self.docker.attempt("image", "inspect", self.image))[0] == 0:
+            return
+        status, _, error = await Docker(seconds=80).attempt("pull", "--quiet", self.image)
+        if status:
+            raise PreflightError(
+                f"the helper image {self.image} cannot be pulled ({error})",
+                next_step=f"set {HELPER_VARIABLE} to an image with sh and iptables that is here",
+            )
+
+    async def put_in(self, containers: Sequence[str], addresses: Sequence[str]) -> None:
+        """Drop every packet between each container and each address, in both directions."""
+        await asyncio.gather(*(self._helper(name, insertion(addresses)) for name in containers))
+
+    async def take_out(self, containers: Sequence[str]) -> None:
+        """Take the chain out of each running container. Raises CleanupFailed with the command that does it."""
+        ended = await asyncio.gather(*(self._remove(name) for name in containers), return_exceptions=True)
+        failed = [(name, e) for name, e in zip(containers, ended, strict=True) if isinstance(e, BaseException)]
+        if failed:
+            error = failed[0][1]
+            raise CleanupFailed(
+                f"the cut is still in {', '.join(name for name, _ in failed)}: {error}",
+                next_step=f"docker restart {' '.join(name for name, _ in failed)}",
+            ) from error
+
+    async def _remove(self, name: str) -> None:
+        container = await self.docker.container(name)
+        if container is not None and container.running:
+            await self._helper(name, REMOVE)
+
+    async def _helper(self, container: str, script: str) -> None:
+        try:
+            await self.docker.call(
+                "run", "--rm", f"--network=container:{container}", "--cap-drop=ALL", "--cap-add=NET_ADMIN",
+                "--cap-add=NET_RAW", "--user=0", "--entrypoint=sh", "--pull=never", self.image, "-c", script,
+            )  # fmt: skip
+        except DockerError as error:
+            raise DockerError(
+                f"iptables in {container} by {self.image}: {error}",
+                next_step=f"set {HELPER_VARIABLE} to an image with sh and iptables",
+            ) from error
+
+
+def insertion(addresses: Sequence[str]) -> str:
+    """The script that cuts a namespace off from some addresses; a cut that was there before is replaced."""
+    lines = ["set -e", f"( {REMOVE} )"]
+    for table in sorted({_table(a) for a in addresses}):
+        lines.append(f"{table} -w -N {CHAIN}")
+        for address in (a for a in addresses if _table(a) == table):
+            lines.append(f"{table} -w -A {CHAIN} -s {address} -j DROP")
+            lines.append(f"{table} -w -A {CHAIN} -d {address} -j DROP")
+        lines.extend(f"{table} -w -I {hook} 1 -j {CHAIN}" for hook in ("INPUT", "OUTPUT"))
+    return "\n".join(lines)
+
+
+def _table(address: str) -> str:
+    return "ip6tables" if ":" in address else "iptables"

@@ -1,0 +1,90 @@
+"""Docker's command line, asked by argument lists and bounded in time. What is not there is told with a way out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chronicle_chaos.injection import InjectionError
+
+
+class DockerError(InjectionError):
+    """Docker said no, or nothing in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What `docker inspect` says. `addresses` are its addresses in the networks that it is in (empty while stopped)."""
+
+    name: str
+    running: bool
+    paused: bool
+    pid: int
+    started_at: str
+    addresses: tuple[str, ...]
+
+    @property
+    def state(self) -> str:
+        """For a person: what it does, and since when."""
+        word = "paused" if self.paused else "running" if self.running else "stopped"
+        return f"{word}, pid {self.pid}" if self.running else word
+
+
+@dataclass(frozen=True, slots=True)
+class Docker:
+    """`seconds` bounds every call."""
+
+    seconds: float = 40.0
+
+    async def call(self, *arguments: str) -> str:
+        """Run `docker …` and return what it printed. Raises DockerError with what it complained of."""
+        status, out, error = await self.attempt(*arguments)
+        if status:
+            raise DockerError(
+                f"docker {' '.join(arguments[:3])}: {error or out}",
+                next_step="look at `docker compose ps` and `docker info`",
+            )
+        return out
+
+    async def attempt(self, *arguments: str) -> tuple[int, str, str]:
+        """Run `docker …`; returns its exit status and what it printed on both streams."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                "docker", *arguments,
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for the run, which then heals with these very calls
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            message = "docker is not on PATH"
+            raise DockerError(message, next_step="install Docker, or run `make demo`, which needs none") from error
+        try:
+            async with asyncio.timeout(self.seconds):
+                out, error_out = await process.communicate()
+        except TimeoutError as error:
+            raise DockerError(
+                f"docker {' '.join(arguments[:3])} did not end within {self.seconds:g} s",
+                next_step="see whether the Docker daemon answers: `docker info`",
+            ) from error
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return process.returncode or 0, out.decode(errors="replace").strip(), error_out.decode(errors="replace").strip()
+
+    async def container(self, name: str) -> Container | None:
+        """What there is under this name; None where there is nothing."""
+        status, out, _ = await self.attempt("container", "inspect", name)
+        return None if status else _container(name, json.loads(out)[0])
+
+
+def _container(name: str, told: Mapping[str, Any]) -> Container:
+    state = told["State"]
+    networks = told["NetworkSettings"]["Networks"] or {}
+    addresses = (n.get(kind) for n in networks.values() for kind in ("IPAddress", "GlobalIPv6Address"))
+    return Container(
+        name, bool(state["Running"]), bool(state["Paused"]), int(state["Pid"]), str(state["StartedAt"]),
+        tuple(a for a in addresses if a),
+    )  # fmt: skip
