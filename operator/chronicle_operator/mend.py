@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Mender:
-    """Applies and prunes. Remembers what was applied, by ledger and object: to lose it costs one apply of everything."""
+    """Applies and prunes. Remembers what was applied, by ledger and object; losing it costs one apply of everything."""
 
     def __init__(self, kube: Kube, metrics: Metrics) -> None:
         """Use the API server, and count what had to be mended."""
