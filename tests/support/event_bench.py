@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
+from nats.errors import Error as NatsError
+
 from chronicle_ledger.events.bus import Bus
 from chronicle_ledger.events.lag import LagMeter
 from chronicle_ledger.events.projector import Projector
@@ -18,6 +20,7 @@ from chronicle_ledger.events.proof import Proof, prove
 from chronicle_ledger.events.publisher import JetStreamPublisher, Publisher
 from chronicle_ledger.events.reconcile import Reconcile, Reconciled
 from chronicle_ledger.events.relay import Relay
+from chronicle_ledger.events.stream import CONSUMER, STREAM
 from chronicle_ledger.posting.service import PostingService
 from chronicle_ledger.sabotage import Sabotage
 from chronicle_ledger.store.pool import Database, open_pool
@@ -138,6 +141,16 @@ class EventBench:
     async def backlog(self) -> int:
         """How many events wait in the outbox."""
         return (await LagMeter(self.database, None).read()).backlog
+
+    async def acknowledged(self) -> bool:
+        """Whether the projector has acknowledged every message of the stream."""
+        try:
+            js = self.bus.jetstream()
+            last = (await js.stream_info(STREAM)).state.last_seq
+            floor = (await js.consumer_info(STREAM, CONSUMER)).ack_floor
+        except NatsError:
+            return False
+        return floor is not None and floor.stream_seq >= last
 
     async def view_is_current(self) -> bool:
         """Whether every account's version in the read model is the ledger's."""

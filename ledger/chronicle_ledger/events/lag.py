@@ -64,8 +64,10 @@ class LagMeter:
         position = await view_reads.position(self._database)
         pending = await self._pending()
         if pending is None:
-            # NATS is out, so nothing enters or leaves the stream: what the projector saw last is still so.
-            pending = position.pending if position is not None else 0
+            # NATS is out, so nothing enters or leaves the stream: what was last seen is still so. This process may
+            # have seen more than the projector wrote down.
+            seen = self._last.pending if self._last is not None else 0
+            pending = max(seen, position.pending if position is not None else 0)
         seconds = backlog.oldest_seconds
         if pending and position is not None:
             seconds = max(seconds, position.behind_seconds)

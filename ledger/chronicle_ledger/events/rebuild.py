@@ -12,13 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from chronicle_ledger.events.projection import Contradiction, project
 from chronicle_ledger.events.view_writer import ViewWriter, in_transaction
-from chronicle_ledger.store import leases, view_generations, view_writes
+from chronicle_ledger.store import leases, view_generations, view_load, view_writes
 from chronicle_ledger.store.pool import Connection, Database
-from chronicle_ledger.store.view_rows import Projection, ViewEntry, ViewState
 
-PAGE = 4000
+PAGE = 5000
+ACCOUNTS = 200
 LEASE = "rebuild/view"
 LEASE_SECONDS = 30.0
 ROUNDS = 10
@@ -55,6 +54,7 @@ class Rebuild:
         self._writer = ViewWriter(database)
         self._holder = uuid4().hex
         self._entries = 0
+        self._leased_at = 0.0
 
     async def run(self) -> Rebuilt:
         """Make the read model anew. Raises RebuildRunning, DatabaseUnavailable."""
@@ -88,28 +88,36 @@ class Rebuild:
         async with self._database.connection() as conn:
             if not await leases.claim(conn, [LEASE], self._holder, LEASE_SECONDS):
                 raise RebuildRunning("another rebuild is running; wait for its end (or 30 seconds if it was killed)")
+        self._leased_at = time.monotonic()
 
     async def _load(self, generation: int) -> None:
-        """All entries of the ledger, in order of account and version, in pages. No snapshot is needed: an account's
-        entries are dense, so whatever a page ends with is a state that the account was in."""
-        at: tuple[UUID, int] = (UUID(int=0), 0)
-        states: dict[UUID, ViewState] = {}
-        since = time.monotonic()
+        """All entries of the ledger in pages, then what follows from them. No snapshot is needed: an account's entries
+        are dense, so wherever its pages end is a state that it was in."""
+        at: tuple[UUID, int] | None = (UUID(int=0), 0)
+        while at is not None:
+            count, at = await self._page(generation, at)
+            self._entries += count
+            self._progress(self._entries)
+        after: UUID | None = None
         while True:
             async with self._database.connection() as conn:
-                page = await view_writes.ledger_page(conn, *at, PAGE)
-            if not page:
+                bounds = await view_load.account_range(conn, after, ACCOUNTS)
+            if bounds is None:
                 return
-            projection = _trusting(states, page)
-            await in_transaction(self._database, lambda conn, p=projection: view_writes.write(conn, generation, p))  # type: ignore[misc]
-            last = page[-1]
-            at = (last.account_id, last.version)
-            states = {last.account_id: ViewState(last.version, last.balance_after, last.held_after)}
-            self._entries += len(page)
-            self._progress(self._entries)
-            if time.monotonic() - since > LEASE_SECONDS / 3:
-                await self._hold_lease()
-                since = time.monotonic()
+            await self._summaries(generation, *bounds)
+            after = bounds[1]
+
+    async def _page(self, generation: int, at: tuple[UUID, int]) -> tuple[int, tuple[UUID, int] | None]:
+        await self._keep_lease()
+        return await in_transaction(self._database, lambda conn: view_load.statements(conn, generation, at, PAGE))
+
+    async def _summaries(self, generation: int, first: UUID, last: UUID) -> None:
+        await self._keep_lease()
+        await in_transaction(self._database, lambda conn: view_load.summaries(conn, generation, first, last))
+
+    async def _keep_lease(self) -> None:
+        if time.monotonic() - self._leased_at > LEASE_SECONDS / 3:
+            await self._hold_lease()
 
     async def _catch_up(self, generation: int) -> int:
         """Bring `generation` to the ledger's versions; return how many accounts were behind."""
@@ -135,13 +143,6 @@ class Rebuild:
             if not deleted:
                 return total
             total += deleted
-
-
-def _trusting(states: dict[UUID, ViewState], page: list[ViewEntry]) -> Projection:
-    projection = project(states, page, frozenset((entry.account_id, entry.version) for entry in page))
-    if isinstance(projection, Contradiction):
-        raise TypeError("trusted entries do not contradict")
-    return projection
 
 
 async def _transactions(conn: Connection) -> int:

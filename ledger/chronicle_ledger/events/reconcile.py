@@ -16,7 +16,6 @@ from chronicle_ledger.events import stream
 from chronicle_ledger.events.bus import Bus, BusUnavailable
 from chronicle_ledger.events.dead import REASON, SEQUENCE, SUBJECT
 from chronicle_ledger.events.proof import Proof, Result, prove
-from chronicle_ledger.events.proof.witness import Testimony
 from chronicle_ledger.events.publisher import JetStreamPublisher
 from chronicle_ledger.events.view_writer import ViewWriter, in_transaction
 from chronicle_ledger.store import view_generations, view_writes
@@ -108,10 +107,10 @@ class Reconcile:
         if len(self._waiting) >= PUBLISHED_AT_ONCE:
             await self._flush()
 
-    async def foreign(self, testimony: Testimony) -> None:
-        """Put the message aside and delete it from the stream."""
-        if testimony.sequence is not None:
-            await self._remove(testimony.sequence, f"reconcile: not what the ledger says of {testimony.id}")
+    async def foreign(self, transaction: UUID, sequences: list[int]) -> None:
+        """Put the messages aside and delete them from the stream."""
+        for sequence in sequences:
+            await self._remove(sequence, f"reconcile: not what the ledger says of {transaction}")
 
     async def _flush(self) -> None:
         if self._publisher is None or not self._waiting:

@@ -87,17 +87,6 @@ async def account_page(conn: Connection, account: UUID, version: int, limit: int
     return [ViewEntry(*row) for row in await cursor.fetchall()]
 
 
-async def ledger_page(conn: Connection, account: UUID, version: int, limit: int) -> list[ViewEntry]:
-    """Up to `limit` of the ledger's entries after (`account`, `version`), over all accounts, in that order."""
-    cursor = await conn.execute(
-        f"SELECT {_ENTRY} FROM (SELECT * FROM entry WHERE (account_id, version) > (%s, %s)"  # noqa: S608
-        " ORDER BY account_id, version LIMIT %s) AS e JOIN txn t ON t.id = e.txn_id ORDER BY e.account_id, e.version",
-        (account, version, limit),
-        binary=True,
-    )
-    return [ViewEntry(*row) for row in await cursor.fetchall()]
-
-
 async def write(conn: Connection, generation: int, projection: Projection) -> None:
     """Write what a batch does."""
     if not projection.applied:

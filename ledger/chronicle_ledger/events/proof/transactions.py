@@ -24,8 +24,8 @@ class StreamRepair(Protocol):
     async def missing(self, transaction: Transaction) -> None:
         """A posted transaction has no message, or a wrong one."""
 
-    async def foreign(self, testimony: Testimony) -> None:
-        """A message speaks of a transaction that the ledger does not have, or differs from the ledger's."""
+    async def foreign(self, transaction: UUID, sequences: list[int]) -> None:
+        """These messages speak of a transaction that the ledger does not have, or differ from what it says."""
 
 
 class TransactionsAudit:
@@ -102,28 +102,34 @@ class TransactionsAudit:
         said = {testimony.id: testimony for testimony in testimonies}
         for transaction in page:
             self.stream.compared += 1
-            testimony = said.pop(transaction.id, None)
-            if testimony is None:
-                self.stream.differ(
-                    f"transaction {transaction.id} is neither in the outbox nor in the stream",
-                    transaction_id=transaction.id,
-                )
-            elif not testimony.same or testimony.digest != digest(payload_of(transaction).encode()):
-                self.stream.differ(
-                    f"the event of transaction {transaction.id} (message {testimony.sequence}) is not what the ledger"
-                    " says",
-                    transaction_id=transaction.id, sequence=testimony.sequence,
-                )  # fmt: skip
-                if self._repair is not None:
-                    await self._repair.foreign(testimony)
-            else:
-                continue
-            if self._repair is not None:
-                await self._repair.missing(transaction)
+            await self._compare_one(transaction, said.pop(transaction.id, None))
         await self._foreign(list(said.values()))
 
+    async def _compare_one(self, transaction: Transaction, testimony: Testimony | None) -> None:
+        if testimony is None:
+            self.stream.differ(
+                f"transaction {transaction.id} is neither in the outbox nor in the stream",
+                transaction_id=transaction.id,
+            )
+            if self._repair is not None:
+                await self._repair.missing(transaction)
+            return
+        truth = digest(payload_of(transaction).encode())
+        if (testimony.same and testimony.digest == truth) or self._witness is None:
+            return
+        wrong = self._witness.disagreeing(testimony, truth)
+        self.stream.differ(
+            f"an event of transaction {transaction.id} (message {wrong[0] if wrong else 'in the outbox'}) is not what"
+            " the ledger says",
+            transaction_id=transaction.id, sequence=wrong[0] if wrong else None,
+        )  # fmt: skip
+        if self._repair is not None:
+            await self._repair.foreign(transaction.id, wrong)
+            if not self._witness.agreeing(testimony, truth):
+                await self._repair.missing(transaction)
+
     async def _foreign(self, testimonies: list[Testimony]) -> None:
-        if not testimonies:
+        if not testimonies or self._witness is None:
             return
         # A message of a transaction posted after the moment of the proof is no stranger: ask the ledger as it is now.
         known = await self._known([testimony.id for testimony in testimonies])
@@ -135,4 +141,4 @@ class TransactionsAudit:
                 transaction_id=testimony.id, sequence=testimony.sequence,
             )  # fmt: skip
             if self._repair is not None:
-                await self._repair.foreign(testimony)
+                await self._repair.foreign(testimony.id, self._witness.disagreeing(testimony, None))

@@ -47,6 +47,7 @@ class Witness:
             "CREATE TABLE message (id BLOB PRIMARY KEY, digest BLOB NOT NULL, sequence INTEGER,"
             " copies INTEGER NOT NULL, same INTEGER NOT NULL) WITHOUT ROWID"
         )
+        self._db.execute("CREATE TABLE again (id BLOB, sequence INTEGER, digest BLOB, PRIMARY KEY (id, sequence))")
         self._db.execute("CREATE TABLE unreadable (sequence INTEGER PRIMARY KEY, reason TEXT NOT NULL)")
         self.messages = 0
         self.last_sequence = 0
@@ -70,12 +71,20 @@ class Witness:
                 self._db.execute("INSERT INTO unreadable VALUES (?, ?)", (sequence, str(reason)))
                 continue
             # An event may be in the outbox and in the stream: published, and its row not deleted yet.
+            known = self._db.execute("SELECT sequence FROM message WHERE id = ?", (event.id.bytes,)).fetchone()
+            said = digest(payload)
+            if known is None:
+                self._db.execute(
+                    "INSERT INTO message VALUES (?, ?, ?, ?, 1)",
+                    (event.id.bytes, said, sequence, int(sequence is not None)),
+                )
+                continue
             self._db.execute(
-                "INSERT INTO message VALUES (?, ?, ?, ?, 1) ON CONFLICT (id) DO UPDATE SET copies = copies +"
-                " excluded.copies, same = same AND digest = excluded.digest,"
-                " sequence = COALESCE(sequence, excluded.sequence)",
-                (event.id.bytes, digest(payload), sequence, int(sequence is not None)),
+                "UPDATE message SET copies = copies + 1, same = same AND digest = ?, sequence = COALESCE(sequence, ?)"
+                " WHERE id = ?",
+                (said, sequence, event.id.bytes),
             )
+            self._db.execute("INSERT OR IGNORE INTO again VALUES (?, ?, ?)", (event.id.bytes, sequence, said))
         self._db.execute("COMMIT")
 
     def between(self, after: UUID, last: UUID | None) -> Iterator[Testimony]:
@@ -86,6 +95,22 @@ class Witness:
             (after.bytes, bound),
         ):
             yield Testimony(UUID(bytes=row[0]), row[1], row[2], row[3], bool(row[4]))
+
+    def disagreeing(self, testimony: Testimony, truth: bytes | None) -> list[int]:
+        """The stream sequences of the messages on a transaction whose digest is not `truth` (None: all of them)."""
+        copies = list(self._db.execute("SELECT sequence, digest FROM again WHERE id = ?", (testimony.id.bytes,)))
+        if testimony.sequence is not None and testimony.sequence not in {sequence for sequence, _ in copies}:
+            copies.append((testimony.sequence, testimony.digest))
+        return sorted(sequence for sequence, said in copies if sequence is not None and said != truth)
+
+    def agreeing(self, testimony: Testimony, truth: bytes) -> bool:
+        """Whether any message or outbox row on a transaction has the digest `truth`."""
+        if testimony.digest == truth:
+            return True
+        found = self._db.execute(
+            "SELECT 1 FROM again WHERE id = ? AND digest = ? LIMIT 1", (testimony.id.bytes, truth)
+        ).fetchone()
+        return found is not None
 
     def sequence_of(self, transaction: UUID) -> int | None:
         """Where in the stream a transaction is, if it is."""

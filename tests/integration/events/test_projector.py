@@ -1,0 +1,176 @@
+"""The projector: each entry once, whatever comes, in whatever order; what cannot be used is put aside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+
+from nats.aio.msg import Msg
+
+from chronicle_ledger.events.dead import letters
+from chronicle_ledger.events.projector import Projector
+from chronicle_ledger.events.replay import replay
+from chronicle_ledger.events.stream import STREAM, ensure_all, subject
+from chronicle_ledger.sabotage import Sabotage
+from support.event_bench import EventBench, failures, until
+from support.ledger_bench import account_named
+
+
+class DiesBeforeAcknowledging(Projector):
+    """A projector that is killed at the worst moment: the view is committed, the messages are not acknowledged."""
+
+    async def project(self, messages: Sequence[Msg]) -> None:
+        await super().project([_unacknowledgeable(message) for message in messages])
+        raise asyncio.CancelledError
+
+
+def _unacknowledgeable(message: Msg) -> Msg:
+    copy = Msg(
+        _client=message._client, subject=message.subject, reply=message.reply, data=message.data,
+        headers=message.headers,
+    )  # fmt: skip
+    copy.ack = _nothing  # type: ignore[method-assign]
+    return copy
+
+
+async def _nothing() -> None:
+    return None
+
+
+async def test_a_projector_killed_between_applying_and_acknowledging_applies_nothing_twice(bench: EventBench) -> None:
+    async with bench.running(bench.relay()):
+        await bench.post(100)
+        async with bench.running(bench.projector(kind=DiesBeforeAcknowledging)) as task:
+            await asyncio.wait({task})
+        assert (await bench.one("SELECT count(*) FROM statement_view"))[0] > 0
+        async with bench.running(bench.projector()):
+            await bench.caught_up()
+            await until(bench.acknowledged, "what was delivered before has come again and is acknowledged")
+            proof = await bench.prove()
+    assert failures(proof) == {}
+    assert (await bench.one("SELECT skipped FROM projection"))[0] > 0, "messages did come a second time"
+
+
+async def shuffle_stream(bench: EventBench, seed: int = 7) -> None:
+    """Publish every message of the outbox in random order, each up to three times, with ids that JetStream does not
+    recognise; then empty the outbox."""
+    await bench.bus.wait_connected(10)
+    js = bench.bus.jetstream()
+    await ensure_all(js, 3)
+    async with bench.database.connection() as conn:
+        rows = await (await conn.execute("SELECT shard, payload FROM outbox")).fetchall()
+    source = random.Random(seed)
+    copies = [row for row in rows for _ in range(source.randint(1, 3))]
+    source.shuffle(copies)
+    for shard, payload in copies:
+        await js.publish(subject(shard), payload.encode())
+    await bench.execute("DELETE FROM outbox")
+
+
+async def test_duplicates_and_disorder_change_nothing(any_bench: EventBench) -> None:
+    await any_bench.post(120)
+    await shuffle_stream(any_bench)
+    async with any_bench.running(any_bench.projector()):
+        await any_bench.caught_up()
+        await until(any_bench.acknowledged, "all messages are acknowledged")
+        proof = await any_bench.prove()
+    assert failures(proof) == {}
+    stream = next(check for check in proof.checks if check.name == "stream")
+    assert stream.figures["repeated"] > 0
+
+
+async def test_missing_entries_are_read_from_the_ledger_and_counted(bench: EventBench) -> None:
+    await bench.post(60)
+    await bench.bus.wait_connected(10)
+    js = bench.bus.jetstream()
+    await ensure_all(js, 3)
+    async with bench.database.connection() as conn:
+        rows = await (await conn.execute("SELECT shard, payload FROM outbox")).fetchall()
+    newest = max(rows, key=lambda row: json.loads(row[1])["entries"][0]["version"])
+    await js.publish(subject(newest[0]), newest[1].encode())
+    version = json.loads(newest[1])["entries"][0]["version"]
+    account = json.loads(newest[1])["entries"][0]["account_id"]
+    async with bench.running(bench.projector()):
+        await until(lambda: _version(bench, account, version), "one message brings the account's whole history")
+    assert (await bench.one("SELECT gaps FROM projection"))[0] >= version - 1
+
+
+async def _version(bench: EventBench, account: str, version: int) -> bool:
+    row = await bench.one("SELECT version FROM account_view WHERE account_id = %s", account)
+    return row is not None and row[0] == version
+
+
+async def test_a_projector_without_the_version_rule_is_found_out(bench: EventBench) -> None:
+    await bench.post(60)
+    await shuffle_stream(bench)
+    async with bench.running(bench.projector(broken=Sabotage.PROJECTOR_RULE)):
+        await until(bench.acknowledged, "all messages are acknowledged")
+        lost = failures(await bench.prove())
+    assert set(lost) == {"view"}
+    assert "read model: account" in lost["view"]
+
+
+async def test_messages_that_cannot_be_used_are_put_aside_with_the_reason(bench: EventBench) -> None:
+    await bench.post(10)
+    async with bench.running(bench.relay()), bench.running(bench.projector()):
+        await bench.caught_up()
+        js = bench.bus.jetstream()
+        messages = [message async for message in replay(js, STREAM)]
+        lie = json.loads(messages[-1].data)
+        lie["entries"][0]["version"] += 1000
+        lie["entries"][0]["balance_after"] += 1
+        await js.publish(subject(3), b"no event at all")
+        await js.publish(subject(3), json.dumps({**lie, "schema": 99}).encode())
+        await js.publish(subject(3), json.dumps(lie).encode())
+        await until(lambda: _dead(bench, 3), "three messages are put aside")
+        await bench.post(10)
+        await bench.caught_up()
+    reasons = [letter.reason async for letter in letters(bench.bus.jetstream())]
+    assert any(reason.startswith("not an event: ") for reason in reasons)
+    assert any("schema 99 is not 1" in reason for reason in reasons)
+    assert any("follows version" in reason for reason in reasons)
+    lost = failures(await bench.prove())
+    assert set(lost) == {"stream"}, "the read model is right, the stream has messages that do not belong"
+    done = await bench.reconcile()
+    assert done.removed == 3
+    assert failures(await bench.prove()) == {}
+
+
+async def _dead(bench: EventBench, count: int) -> bool:
+    row = await bench.one("SELECT dead FROM projection")
+    if row is None or row[0] < count:
+        return False
+    return len([letter async for letter in letters(bench.bus.jetstream())]) == count
+
+
+async def test_one_projector_works_and_another_takes_over_when_it_dies(bench: EventBench) -> None:
+    first, second = bench.projector(), bench.projector()
+    async with bench.running(bench.relay()), bench.running(first) as task:
+        await until(lambda: _active(first), "the first projector works")
+        async with bench.running(second):
+            assert first._shares is not None
+            first._shares.give_up = _nothing  # type: ignore[method-assign]
+            task.cancel()
+            await bench.post(50)
+            await until(lambda: _active(second), "the second takes over within seconds", seconds=10)
+            await bench.caught_up()
+            assert failures(await bench.prove()) == {}
+
+
+async def _active(projector: Projector) -> bool:
+    return projector.active
+
+
+async def test_a_read_model_changed_behind_its_back_takes_the_ledgers_word(bench: EventBench) -> None:
+    account = account_named("account 1")
+    async with bench.running(bench.relay()), bench.running(bench.projector()):
+        await bench.post(24)
+        await bench.caught_up()
+        await bench.execute("UPDATE account_view SET balance = balance + 1 WHERE account_id = %s", account)
+        assert "view" in failures(await bench.prove())
+        await bench.post(24)
+        await bench.caught_up()
+        assert failures(await bench.prove()) == {}
+    assert [letter async for letter in letters(bench.bus.jetstream())] == [], "the messages were right"

@@ -1,0 +1,194 @@
+"""Reconcile and rebuild: whatever happens to the copies, the ledger brings them back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+import pytest
+
+from chronicle_ledger.events.proof import prove
+from chronicle_ledger.events.rebuild import Rebuild, RebuildRunning
+from chronicle_ledger.events.reconcile import LedgerDamaged
+from chronicle_ledger.events.stream import STREAM, subject
+from chronicle_ledger.store import leases
+from support.bulk_ledger import load_transfers
+from support.event_bench import EventBench, failures, until
+from support.ledger_bench import account_named
+
+
+async def test_a_stream_deleted_behind_our_back_is_brought_back(bench: EventBench) -> None:
+    async with bench.running(bench.relay()), bench.running(bench.projector()):
+        await bench.post(200)
+        await bench.caught_up()
+        await bench.bus.jetstream().delete_stream(STREAM)
+        await bench.post(50)
+        await bench.caught_up()
+        lost = failures(await bench.prove())
+        assert "neither in the outbox nor in the stream" in lost["stream"]
+        done = await bench.reconcile()
+        assert done.published >= 200
+        await until(bench.acknowledged, "the projector has looked at what was published again")
+        assert failures(await bench.prove()) == {}
+        assert (await bench.reconcile()).published == 0, "nothing is left to repair"
+
+
+async def test_jetstreams_data_lost_altogether_is_brought_back(bench: EventBench) -> None:
+    async with bench.running(bench.relay()), bench.running(bench.projector()):
+        await bench.post(200)
+        await bench.caught_up()
+        bench.nats.kill()
+        bench.nats.lose_data()
+        await bench.post(50)
+        bench.nats.start()
+        bench.nats.wait_ready()
+        await bench.caught_up()
+        assert await bench.bus.wait_connected(20)
+        assert "stream" in failures(await bench.prove())
+        await bench.reconcile()
+        await until(bench.acknowledged, "the projector has looked at what was published again")
+        assert failures(await bench.prove()) == {}
+
+
+async def test_messages_deleted_or_altered_in_the_stream_are_repaired(any_bench: EventBench) -> None:
+    async with any_bench.running(any_bench.relay()), any_bench.running(any_bench.projector()):
+        await any_bench.post(30)
+        await any_bench.caught_up()
+        js = any_bench.bus.jetstream()
+        message = await js.get_msg(STREAM, seq=20)
+        forged = json.loads(message.data or b"")
+        forged["metadata"] = {"note": "not what was posted"}
+        await js.delete_msg(STREAM, 20)
+        await js.delete_msg(STREAM, 25)
+        await js.publish(subject(0), json.dumps(forged).encode())
+        lost = failures(await any_bench.prove())
+        assert "(and 1 more)" in lost["stream"], lost
+        done = await any_bench.reconcile()
+        assert (done.published, done.removed) == (2, 1)
+        assert failures(await any_bench.prove()) == {}
+
+
+async def test_every_kind_of_damage_to_the_read_model_is_seen_and_repaired(any_bench: EventBench) -> None:
+    first, second = account_named("account 1"), account_named("account 2")
+    damages = (
+        ("UPDATE account_view SET balance = balance + 1 WHERE account_id = %s", "has balance"),
+        ("UPDATE account_view SET version = version + 9 WHERE account_id = %s", "which the ledger has not reached"),
+        ("DELETE FROM statement_view WHERE version = 3 AND account_id = %s", "lacks the line of version 3"),
+        ("UPDATE statement_view SET amount = 1 WHERE version = 3 AND account_id = %s", "version 3 says balance"),
+        ("UPDATE daily_view SET credits = credits + 1 WHERE account_id = %s", "the totals of account"),
+        ("DELETE FROM daily_view WHERE account_id = %s", "the totals of account"),
+        ("DELETE FROM account_view WHERE account_id = %s", "that should not be there"),
+    )
+    async with any_bench.running(any_bench.relay()), any_bench.running(any_bench.projector()):
+        await any_bench.post(60)
+        await any_bench.caught_up()
+        for statement, expected in damages:
+            await any_bench.execute(statement, first)
+            lost = failures(await any_bench.prove())
+            assert set(lost) == {"view"}, statement
+            assert expected in lost["view"]
+            assert (await any_bench.reconcile()).accounts == 1
+            assert failures(await any_bench.prove()) == {}, statement
+        await any_bench.execute(
+            "INSERT INTO account_view SELECT generation, %s, currency, kind, balance, held, version, posted_at"
+            " FROM account_view WHERE account_id = %s",
+            account_named("nobody"),
+            second,
+        )
+        assert "which the ledger has not reached" in failures(await any_bench.prove())["view"]
+        await any_bench.reconcile()
+        assert failures(await any_bench.prove()) == {}
+
+
+async def test_an_acknowledged_event_that_the_read_model_lacks_is_seen(bench: EventBench) -> None:
+    async with bench.running(bench.relay()), bench.running(bench.projector()):
+        await bench.post(30)
+        await bench.caught_up()
+        await until(bench.acknowledged, "all messages are acknowledged")
+    # As if the projector had acknowledged without committing: an older state of one account, consistent in itself.
+    account = account_named("account 1")
+    for table in ("account_view", "statement_view", "daily_view"):
+        await bench.execute(f"DELETE FROM {table} WHERE account_id = %s", account)  # noqa: S608
+    lost = failures(await bench.prove())
+    assert "was acknowledged, but account" in lost["view"]
+
+
+async def test_a_damaged_ledger_is_never_copied_over_the_stream(bench: EventBench) -> None:
+    async with bench.running(bench.relay()), bench.running(bench.projector()):
+        await bench.post(30)
+        await bench.caught_up()
+    before = (await bench.bus.jetstream().stream_info(STREAM)).state
+    await bench.execute("UPDATE txn SET metadata = '{\"note\":\"forged\"}' WHERE kind = 'transfer'")
+    with pytest.raises(LedgerDamaged, match=r"nothing was repaired.*is not what was posted"):
+        await bench.reconcile()
+    after = (await bench.bus.jetstream().stream_info(STREAM)).state
+    assert (after.messages, after.last_seq) == (before.messages, before.last_seq)
+
+
+async def test_rebuilding_while_reads_and_writes_go_on(any_bench: EventBench) -> None:
+    async with any_bench.running(any_bench.relay()), any_bench.running(any_bench.projector()):
+        await any_bench.post(200)
+        await any_bench.caught_up()
+        sizes: list[int] = []
+
+        async def read(_: int) -> None:
+            row = await any_bench.one(
+                "SELECT count(*) FROM statement_view WHERE generation = (SELECT generation FROM view_current)"
+            )
+            sizes.append(row[0])
+
+        reading: list[asyncio.Task[None]] = []
+        rebuild = Rebuild(any_bench.database, lambda n: reading.append(asyncio.create_task(read(n))))
+        done, _ = await asyncio.gather(rebuild.run(), any_bench.post(200))
+        await asyncio.gather(*reading)
+        await any_bench.caught_up()
+        proof = await any_bench.prove()
+    assert failures(proof) == {}
+    assert done.generation == 2
+    assert sizes
+    assert min(sizes) >= 412, "a reader saw a read model that was not whole"
+    generations = await any_bench.one("SELECT min(generation), max(generation) FROM statement_view")
+    assert tuple(generations) == (2, 2), "the old generation is gone"
+
+
+async def test_an_interrupted_rebuild_leaves_the_read_model_as_it_was_and_the_next_one_cleans_up(
+    bench: EventBench,
+) -> None:
+    async with bench.running(bench.relay()), bench.running(bench.projector()):
+        await bench.post(50)
+        await bench.caught_up()
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await Rebuild(bench.database, interrupt).run()
+    assert failures(await bench.prove()) == {}
+    done = await Rebuild(bench.database).run()
+    assert done.generation == 3
+    assert failures(await bench.prove()) == {}
+    assert tuple(await bench.one("SELECT min(generation), max(generation) FROM statement_view")) == (3, 3)
+
+
+async def test_two_rebuilds_at_once_are_refused(bench: EventBench) -> None:
+    async with bench.database.connection() as conn:
+        await leases.claim(conn, ["rebuild/view"], "another", 30)
+    with pytest.raises(RebuildRunning):
+        await Rebuild(bench.database).run()
+
+
+@pytest.mark.timeout(180)
+async def test_a_hundred_thousand_transactions_are_rebuilt(
+    bench: EventBench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await load_transfers(bench.database, 100_000)
+    done = await Rebuild(bench.database).run()
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\nrebuild: {done.events:,} events in {done.seconds:.1f} s, {done.events_per_second:,.0f} events/s\n"
+        )
+    assert done.events == 100_012
+    proof = await prove(bench.database, bench.bus)
+    assert failures(proof) == {}
+    assert proof.transactions == 100_012
