@@ -18,6 +18,7 @@ class Dispatcher:
     """A bounded queue of work, and the accounts that are taken. Not thread-safe; all calls from one event loop."""
 
     def __init__(self, *, max_batch: int, max_queue: int) -> None:
+        self._limit = max_batch
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._queue: deque[Work] = deque()
@@ -33,6 +34,14 @@ class Dispatcher:
         self._queue.append(work)
         self.waiting += len(work.commands)
         return True
+
+    def shrink(self) -> None:
+        """Form batches of half the size: the last one took the database longer than a statement may."""
+        self._max_batch = max(1, self._max_batch // 2)
+
+    def grow(self) -> None:
+        """Form batches a little larger again, up to the limit (additive increase, as TCP does it)."""
+        self._max_batch = min(self._limit, self._max_batch + 8)
 
     def put_back(self, works: list[Work]) -> None:
         """Queue works that were taken once already, ahead of all others."""

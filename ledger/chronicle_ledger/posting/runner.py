@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import structlog
 
@@ -24,6 +24,7 @@ _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
 _MOST_PASSES = 5
 """A command asks for more accounts twice at most; more means a defect, and must not go round for ever."""
+_TIMED_OUT = "57014"
 _MOST_DUPLICATES = 5
 """A duplicate key is seen on the next attempt; one that keeps coming belongs to a row outside the batch's book."""
 
@@ -38,7 +39,9 @@ class Runner:
         clock: Clock,
         metrics: PostingMetrics,
         sabotage: Sabotage | None,
+        too_slow: Callable[[], None] = lambda: None,
     ) -> None:
+        self._too_slow = too_slow
         self._database = database
         self._facts = facts
         self._clock = clock
@@ -82,6 +85,10 @@ class Runner:
                 failure = classify(error)
                 self._metrics.retry(sqlstate(error))
                 _log.info("posting.retry", sqlstate=sqlstate(error), failure=failure.value, works=len(works))
+                if sqlstate(error) == _TIMED_OUT:
+                    self._too_slow()
+                    if len(works) > 1 and self._pretence is None:
+                        return None  # in halves, under the same ids: what was committed after all is a replay
                 duplicates += failure is Failure.DUPLICATE
                 if failure is Failure.REFUSED or duplicates > _MOST_DUPLICATES:
                     return None if len(works) > 1 else self._refused(works, error)

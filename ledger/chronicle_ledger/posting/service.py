@@ -51,7 +51,7 @@ class PostingLimits:
     """How much at once. `deadline` is in seconds; the other figures count commands, and batches in flight."""
 
     deadline: float = 8.0
-    max_batch: int = 512
+    max_batch: int = 256
     max_queue: int = 10_000
     in_flight: int = 3
 
@@ -75,7 +75,7 @@ class PostingService:
         self._sabotage = sabotage
         self._facts = Facts()
         self._dispatcher = Dispatcher(max_batch=self.limits.max_batch, max_queue=self.limits.max_queue)
-        self._runner = Runner(database, self._facts, clock, self.metrics, sabotage)
+        self._runner = Runner(database, self._facts, clock, self.metrics, sabotage, self._dispatcher.shrink)
         self._by_id: dict[uuid.UUID, Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._pump_scheduled = False
@@ -256,6 +256,7 @@ class PostingService:
                     incomplete.append(work)
                 else:
                     self._finish(work, results)
+            self._dispatcher.grow()
         finally:
             self._dispatcher.release(batch, accounts)
             self._dispatcher.put_back(incomplete)

@@ -47,6 +47,22 @@ async def test_a_statement_that_waits_too_long_ends_and_its_retry_posts_once(pos
     await postgres_bench.assert_sound()
 
 
+async def test_a_batch_that_takes_too_long_as_a_whole_is_posted_in_parts(postgres_bench: Bench) -> None:
+    service = await postgres_bench.service(statement_timeout=0.4, limits=PostingLimits(max_batch=64, deadline=30))
+    await postgres_bench.open(service, "a")
+    async with postgres_bench.database.connection() as connection:
+        # Each entry takes 20 ms: a batch of 64 has 128 of them and cannot end in time, one of eight can.
+        await connection.execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END $$"
+        )
+        await connection.execute("CREATE TRIGGER slow BEFORE INSERT ON entry FOR EACH ROW EXECUTE FUNCTION slow()")
+    results = await service.submit_many([deposit(f"d{i}", A, 1) for i in range(64)], atomic=False)
+    assert codes(results) == {"posted": 64}
+    assert (await reads.get_account(postgres_bench.database, A)).balance == 64
+    await postgres_bench.assert_sound()
+
+
 async def test_many_more_requests_than_connections_all_end(postgres_bench: Bench) -> None:
     service = await postgres_bench.service(size=1)
     await postgres_bench.open(service, "a")

@@ -53,6 +53,19 @@ def test_a_full_queue_refuses_but_one_large_work_fits_an_empty_one() -> None:
     assert dispatcher.offer(work(1))
 
 
+def test_batches_halve_when_the_database_is_too_slow_and_grow_back() -> None:
+    dispatcher = Dispatcher(max_batch=20, max_queue=100)
+    for _ in range(60):
+        dispatcher.offer(work(0))
+    sizes = []
+    for change in (dispatcher.shrink, dispatcher.grow, dispatcher.grow, dispatcher.grow):
+        change()
+        batch = dispatcher.take()
+        sizes.append(len(batch))
+        dispatcher.release(batch, {IDS[0]})
+    assert sizes == [10, 18, 20, 12]
+
+
 def test_work_past_its_deadline_leaves_the_queue() -> None:
     dispatcher = Dispatcher(max_batch=2, max_queue=10)
     late, early = work(0, deadline=1.0), work(1, deadline=9.0)
