@@ -120,3 +120,8 @@ def test_a_broken_image_stops_the_rollout_at_one_pod_and_can_be_taken_back(first
     assert world.ask(first, "round")["balance"] == 100, "two of three nodes still serve"
     first.edit({"cockroachdb": {"image": good}})
     first.wait_ready(180)
+
+
+def test_the_operator_never_asked_for_what_its_role_does_not_grant(first: Ledger, world: World) -> None:
+    refused = {key for key in world.operator_metrics() if 'outcome="Forbidden"' in key}
+    assert not refused, f"rights that are missing in the chart's Role: {refused}"
