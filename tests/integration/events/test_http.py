@@ -1,0 +1,129 @@
+"""The read model, the feed and /health over HTTP, with real processes of every role."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from chronicle_ledger.store.migrate import migrate
+from support import ledger_servers
+from support.api_process import CHRONICLE, Ledger, environment, until
+from support.event_servers import NatsCluster
+
+
+@pytest.fixture
+async def database_url(postgres_server: list[str]) -> str:
+    url = ledger_servers.create_database(postgres_server)[0]
+    await migrate(url)
+    return url
+
+
+@pytest.fixture
+def client(database_url: str, nats: NatsCluster, tmp_path: Path) -> Iterator[httpx.Client]:
+    """An API with a relay and a projector beside it."""
+    port = str(ledger_servers.free_port())
+    processes = []
+    for role in ("api", "relay", "projector"):
+        settings = environment(database_url, NATS_URLS=",".join(nats.urls), NATS_REPLICAS="3", LAG_LIMIT="5")
+        if role == "api":
+            settings["CHRONICLE_LISTEN_PORT"] = port
+        with (tmp_path / f"{role}.log").open("wb") as log:
+            processes.append(subprocess.Popen([CHRONICLE, "serve", role], env=settings, stdout=log, stderr=log))
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as made:
+        until(lambda: _ready(made), "the API is ready")
+        yield made
+    for process in processes:
+        process.terminate()
+    assert [process.wait(20) for process in processes] == [0, 0, 0]
+
+
+def _ready(client: httpx.Client) -> bool:
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_one_reads_ones_own_write_from_the_read_model(client: httpx.Client) -> None:
+    account = Ledger(client).open(100)
+    statement = client.get(f"/v1/views/accounts/{account}/statement", params={"min_version": 2})
+    assert statement.status_code == 200, statement.text
+    assert [line["balance_after"] for line in statement.json()["lines"]] == [0, 100]
+    assert int(statement.headers["Chronicle-Read-Model-Lag-Events"]) >= 0
+    assert float(statement.headers["Chronicle-Read-Model-Lag-Seconds"]) >= 0
+    balances = client.get("/v1/views/balances", params={"account_id": account, "min_version": 2}).json()["balances"]
+    assert [(line["balance"], line["version"]) for line in balances] == [(100, 2)]
+    days = client.get(f"/v1/views/accounts/{account}/days").json()["days"]
+    assert [(day["credits"], day["entries"], day["closing_balance"]) for day in days] == [(100, 2, 100)]
+    trial = client.get("/v1/views/trial-balance").json()["currencies"]
+    assert [(line["debit"], line["credit"], line["difference"]) for line in trial] == [(100, 100, 0)]
+    begun = time.monotonic()
+    behind = client.get(f"/v1/views/accounts/{account}/statement", params={"min_version": 99})
+    assert (behind.status_code, behind.json()["code"], behind.json()["version"]) == (503, "read_model_behind", 2)
+    assert 4 < time.monotonic() - begun < 8, "the wait is bounded"
+
+
+def test_the_feed_goes_on_where_a_reader_left_it(client: httpx.Client) -> None:
+    ledger = Ledger(client)
+    account = ledger.open(100)
+    first = _events(client, 2, {}, "start")
+    assert [event["data"]["kind"] for event in first] == ["account_opened", "deposit"]
+    assert ledger.post(f"/v1/accounts/{account}/withdrawals", {"amount": 30}).status_code == 201
+    resumed = _events(client, 1, {"Last-Event-ID": first[-1]["id"]})
+    assert resumed[0]["data"]["kind"] == "withdrawal"
+    foreign = _events(client, 1, {"Last-Event-ID": "1-999"})
+    assert foreign[0]["event"] == "reset", "a position in another stream is answered from the beginning"
+    assert client.get("/v1/events", headers={"Last-Event-ID": "nonsense"}).status_code == 422
+
+
+def _events(client: httpx.Client, count: int, headers: dict[str, str], start: str = "now") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    event: dict[str, Any] = {}
+    with client.stream("GET", "/v1/events", params={"from": start}, headers=headers) as answer:
+        assert answer.headers["content-type"] == "text/event-stream"
+        for line in answer.iter_lines():
+            name, _, value = line.partition(": ")
+            if name in {"id", "event"}:
+                event[name] = value
+            elif name == "data":
+                found.append({**event, "data": json.loads(value)})
+            if len(found) == count:
+                return found
+    raise AssertionError("the feed ended")
+
+
+def test_health_is_degraded_and_never_down_while_nats_is_out(client: httpx.Client, nats: NatsCluster) -> None:
+    ledger = Ledger(client)
+    account = ledger.open(100)
+    until(lambda: client.get("/health").json()["status"] == "ok", "all is well")
+    nats.kill()
+    try:
+        for _ in range(8):
+            assert ledger.post(f"/v1/accounts/{account}/deposits", {"amount": 1}).status_code == 201
+        until(lambda: _component(client, "read_model")["status"] == "degraded", "the lag passes its limit")
+        health = client.get("/health")
+        assert (health.status_code, health.json()["status"]) == (200, "degraded")
+        assert health.json()["components"]["nats"]["status"] == "down"
+        assert {server["status"] for server in health.json()["components"]["nats"]["servers"]} == {"down"}
+        assert health.json()["components"]["relay"]["backlog"] == 8
+        view = client.get("/v1/views/balances", params={"account_id": account})
+        assert view.json()["balances"][0]["balance"] == 100, "the read model waits"
+        assert view.headers["Chronicle-Read-Model-Lag-Events"] == "8"
+    finally:
+        nats.start()
+    nats.wait_ready()
+    until(lambda: client.get("/health").json()["status"] == "ok", "all is well again", 40)
+    assert client.get("/v1/views/balances", params={"account_id": account}).json()["balances"][0]["balance"] == 108
+    assert client.get("/v1/proof", timeout=60).json()["result"] == "Passed"
+
+
+def _component(client: httpx.Client, name: str) -> dict[str, Any]:
+    component: dict[str, Any] = client.get("/health").json()["components"][name]
+    return component
