@@ -64,7 +64,7 @@ async def busiest_cockroach(urls: Sequence[str]) -> int | None:
         except psycopg.Error:
             continue
         async with connection:
-            row = await (await connection.execute("SELECT crdb_internal.node_id()")).fetchone()
+            row = await (await connection.execute("SHOW node_id")).fetchone()
             if row is not None:
                 node_ids[int(row[0])] = connection.info.port
             if busiest is None:
