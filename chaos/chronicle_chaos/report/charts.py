@@ -42,7 +42,7 @@ class Frame:
 
 
 WIDE = Frame(860, 210)
-NARROW = Frame(350, 220, left=40, right=6)
+NARROW = Frame(350, 220, left=48, right=6)
 
 
 @dataclass(frozen=True, slots=True)
