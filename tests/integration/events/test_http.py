@@ -103,6 +103,7 @@ def test_health_is_degraded_and_never_down_while_nats_is_out(client: httpx.Clien
     ledger = Ledger(client)
     account = ledger.open(100)
     until(lambda: client.get("/health").json()["status"] == "ok", "all is well")
+    until(lambda: _component(client, "read_model")["lag_events"] == 0, "the read model shows everything")
     nats.kill()
     try:
         for _ in range(8):

@@ -13,7 +13,7 @@ TAMPERINGS = [
     ("UPDATE txn SET metadata = '{{\"note\":\"forged\"}}' WHERE id = '{txn}'", "chain", "{txn}"),
     ("UPDATE txn SET posted_at = posted_at - INTERVAL '1 day' WHERE id = '{txn}'", "chain", "{txn}"),
     ("UPDATE entry SET amount = amount + 1 WHERE txn_id = '{txn}' AND amount > 0", "chain", "{txn}"),
-    ("DELETE FROM txn WHERE id = '{txn}'", "chain", "what wrote version 3 of account {account} is gone"),
+    ("DELETE FROM txn WHERE id = '{txn}'", "chain", "transaction {txn} is gone"),
     ("DELETE FROM entry WHERE txn_id = '{txn}'", "dense_versions", "account {account}: version 3 is missing"),
     ("UPDATE account SET balance = balance + 1 WHERE id = '{account}'", "running_sums", "{account}"),
     ("UPDATE account SET floor = -5 WHERE id = '{account}'", "floors", "{account}"),

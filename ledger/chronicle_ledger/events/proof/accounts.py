@@ -48,9 +48,11 @@ class Totals:
 
 class AccountsAudit:
     """Runs the checks that go account by account. `acknowledged(txn)` says whether the projector has acknowledged
-    the message of a transaction: then its entries must be in the read model."""
+    the message of a transaction: then its entries must be in the read model. `chain` takes transactions that are
+    gone."""
 
-    def __init__(self, acknowledged: Callable[[UUID], bool], repair: Repair | None = None) -> None:
+    def __init__(self, acknowledged: Callable[[UUID], bool], chain: Check, repair: Repair | None = None) -> None:
+        self._chain = chain
         self.balanced = Check("balanced", "entries", "accounts and entries sum to zero in each currency")
         self.dense = Check("dense_versions", "entries", "each account's versions run from 1 without a gap")
         self.sums = Check("running_sums", "entries", "each balance is the sum of the entries up to it")
@@ -139,6 +141,11 @@ class AccountsAudit:
                 **where, balance_after=entry.balance_after, sum=walk.balance + entry.amount,
             )  # fmt: skip
         self.sums.compared += 1
+        if entry.hash is None:
+            self._chain.differ(
+                f"transaction {entry.txn_id} is gone; it wrote version {entry.version} of account {entry.account_id}",
+                **where,
+            )
         walk.floor = entry.floor_change().get("floor", walk.floor)
         self.floors.compared += 1
         if walk.floor is not None and entry.balance_after - entry.held_after < walk.floor:

@@ -88,8 +88,10 @@ async def prove(
             if bus is not None and trouble is None:
                 trouble = await _hear_stream(bus, witness)
             heard = bus is not None and trouble is None
-            accounts = AccountsAudit(lambda txn: heard and _within(witness.sequence_of(txn), floor), view_repair)
             transactions = TransactionsAudit(witness if heard else None, _known(database), stream_repair)
+            accounts = AccountsAudit(
+                lambda txn: heard and _within(witness.sequence_of(txn), floor), transactions.chain, view_repair
+            )
             if bus is None:
                 transactions.stream.prevent(Result.NOT_APPLICABLE, "no stream: CHRONICLE_NATS_URLS is not set")
             elif trouble is not None:
