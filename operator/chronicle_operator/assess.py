@@ -84,10 +84,11 @@ def hibernated(seen: Observation) -> list[Condition]:
 
 
 def ready_pods(sets: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
-    """Return ready and wanted pods over some StatefulSets."""
+    """Return ready and wanted pods over some StatefulSets or Deployments. One that is to go is not counted as ready."""
     items = list(sets)
-    ready = sum(int((it.get("status") or {}).get("readyReplicas") or 0) for it in items)
-    return ready, sum(int(it["spec"].get("replicas", 1)) for it in items)
+    wanted = [int(it["spec"].get("replicas", 1)) for it in items]
+    ready = [int((it.get("status") or {}).get("readyReplicas") or 0) for it in items]
+    return sum(map(min, ready, wanted)), sum(wanted)
 
 
 def _stateful(seen: Observation, kind: str, component: str, what: str) -> Condition:

@@ -60,13 +60,24 @@ def merge(
 
 
 def transitions(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Condition]:
-    """Return the conditions whose status or reason differs from before: what is worth an Event."""
-    before = {item["type"]: (item.get("status"), item.get("reason")) for item in old}
+    """Return the conditions that are worth an Event: of another status than before, or another kind of progress.
+
+    What a new ledger begins with is no news until something of it is true.
+    """
+    before = {item["type"]: item for item in old}
     return [
         Condition(item["type"], item["status"], item["reason"], item["message"])
         for item in new
-        if before.get(item["type"]) != (item["status"], item["reason"])
+        if _is_news(before.get(item["type"]), item)
     ]
+
+
+def _is_news(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> bool:
+    if before is None:
+        return now["status"] == "True"
+    if before.get("status") != now["status"]:
+        return True
+    return now["type"] == "Progressing" and before.get("reason") != now["reason"]
 
 
 def find(conditions: Iterable[Mapping[str, Any]], name: str) -> Mapping[str, Any] | None:

@@ -18,6 +18,7 @@ from chronicle_operator.liveness import Heartbeat, Liveness
 from chronicle_operator.metrics import Metrics
 from chronicle_operator.reconcile import Reconciler
 from chronicle_operator.resync import resync
+from chronicle_operator.scenarios.runs import Scenarios
 from chronicle_operator.settings import Settings
 from chronicle_operator.workqueue import LedgerKey, WorkQueue
 
@@ -32,7 +33,12 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(client.close)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         reconciler = Reconciler(
-            client, HealthClient(session), metrics, clock=lambda: datetime.now(UTC), instance=settings.instance
+            client,
+            HealthClient(session),
+            metrics,
+            clock=lambda: datetime.now(UTC),
+            instance=settings.instance,
+            extension=Scenarios(client, lambda: datetime.now(UTC)),
         )
         queue = WorkQueue(
             reconciler.reconcile,

@@ -163,7 +163,7 @@ class RunStatus(Model):
     completion_time: Time | None = None
     requested_run_id: str | None = Field(default=None, alias="requestedRunID")
     data_plane: str | None = Field(default=None, description="Hash of the data plane that the run judged.")
-    attempts: int | None = None
+    report_name: str | None = Field(default=None, description="The ConfigMap that the run reports into.")
 
 
 class LedgerStatus(Model):

@@ -39,7 +39,8 @@ def build(ledger: LedgerContext) -> list[Manifest]:
             ledger,
             "nats",
             ingress=[
-                _rule(_pods(ledger, *SERVICES), [client]),
+                # A scenario run looks whether the bus can be reached, to prove that a fault is at work.
+                _rule(_pods(ledger, *SERVICES, "scenarios"), [client]),
                 _rule(_pods(ledger, "nats"), [names.NATS_ROUTE_PORT]),
                 _rule([_metrics()], [names.NATS_MONITOR_PORT]),
             ],

@@ -32,12 +32,20 @@ def test_a_condition_that_another_part_owns_is_left_alone() -> None:
     assert both[1] == other[0]
 
 
-def test_only_a_new_status_or_reason_is_worth_an_event() -> None:
-    before = merge([], [Condition("Ready", "False", "Starting", "0 of 3")], generation=1, now=EARLIER)
-    same = merge(before, [Condition("Ready", "False", "Starting", "2 of 3")], generation=1, now=LATER)
-    assert transitions(before, same) == []
-    other = merge(before, [Condition("Ready", "False", "Degraded", "2 of 3")], generation=1, now=LATER)
-    assert [change.reason for change in transitions(before, other)] == ["Degraded"]
+def test_only_a_new_status_or_another_kind_of_progress_is_worth_an_event() -> None:
+    before = merge(
+        [],
+        [Condition("Ready", "False", "Starting", "0 of 3"), Condition("Progressing", "True", "Waiting", "")],
+        generation=1,
+        now=EARLIER,
+    )
+    assert [change.type for change in transitions([], before)] == ["Progressing"], "a beginning is no news"
+    other = merge(before, [Condition("Ready", "False", "PodsNotReady", "2 of 3")], generation=1, now=LATER)
+    assert transitions(before, other) == []
+    ready = merge(before, [Condition("Ready", "True", "AllReady", "")], generation=1, now=LATER)
+    assert [change.reason for change in transitions(before, ready)] == ["AllReady"]
+    rolling = merge(before, [Condition("Progressing", "True", "RollingUpdate", "")], generation=1, now=LATER)
+    assert [change.reason for change in transitions(before, rolling)] == ["RollingUpdate"]
 
 
 def test_a_message_never_grows_past_what_a_person_reads() -> None:
