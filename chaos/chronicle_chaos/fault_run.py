@@ -56,7 +56,10 @@ class FaultRun:
             await self._inject(window)
             await self._prove(window)
             await self._observe()
-        except (InjectionError, ChaosError) as error:
+        except Stopped:
+            raise
+        except Exception as error:
+            # Whatever an injector raises: what was broken is healed and what is left is verified all the same.
             next_step = getattr(error, "next_step", "")
             stop = Stop.PHASE_FAILED if self._injection else Stop.INJECTION_FAILED
             raise Stopped(stop, f"{error}; {next_step}" if next_step else str(error)) from error

@@ -34,7 +34,7 @@ class RunOptions:
     sabotage: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     patience: Patience = field(default_factory=Patience)
-    accounts: int = 20
+    accounts: int = 60
 
     def window(self, scenario: str, default: float) -> float:
         """How long the fault is to last, in seconds."""

@@ -20,8 +20,8 @@ class SteadyState:
     within `settle` seconds of their intended start, there were at least `least` of them, and `/health` says ok."""
 
     window: float = 3.0
-    settle: float = 1.0
-    share: float = 0.99
+    settle: float = 2.0
+    share: float = 0.97
     least: int = 5
 
     def missing(self, events: Iterable[Event], now_ns: int, health: Mapping[str, Any]) -> str | None:

@@ -29,7 +29,7 @@ def progress_printer(console: Console | None = None) -> Progress:
 
 def print_journal(journal: Journal, run_dir: Path, console: Console | None = None) -> None:
     """The table, what went wrong in words, and where the report is."""
-    console = console or Console(highlight=False)
+    console = console or _wide_enough()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("SCENARIO", "FAULT PROVEN", "LONGEST GAP", "RECOVERY", "ACKNOWLEDGED", "LOST", "VERDICT"):
         table.add_column(name, justify="left" if name in {"SCENARIO", "VERDICT"} else "right", no_wrap=True)
@@ -43,6 +43,12 @@ def print_journal(journal: Journal, run_dir: Path, console: Console | None = Non
         if record.cleanup.result == "CleanupFailed":
             console.print(f"{record.name}: cleanup failed: {record.cleanup.message}", markup=False, soft_wrap=True)
     console.print(f"\nseed {journal.seed}; report: {run_dir / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def _wide_enough() -> Console:
+    """A pipe has no width of its own, and a table that is cut at 80 columns is of no use to whoever reads it."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=160)
 
 
 def _row(record: ScenarioRecord) -> list[str]:
