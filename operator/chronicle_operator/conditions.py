@@ -74,10 +74,10 @@ def transitions(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any
 
 def _is_news(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> bool:
     if before is None:
-        return now["status"] == "True"
+        return bool(now["status"] == "True")
     if before.get("status") != now["status"]:
         return True
-    return now["type"] == "Progressing" and before.get("reason") != now["reason"]
+    return bool(now["type"] == "Progressing" and before.get("reason") != now["reason"])
 
 
 def find(conditions: Iterable[Mapping[str, Any]], name: str) -> Mapping[str, Any] | None:
