@@ -92,7 +92,8 @@ class Cut:
 
 def insertion(addresses: Sequence[str]) -> str:
     """The script that cuts a namespace off from some addresses; a cut that was there before is replaced."""
-    lines = ["set -e", f"( {REMOVE} )"]
+    # Strict only from here on: taking out what is not there fails at every step, and may.
+    lines = [f"( {REMOVE} ) || exit 1", "set -e"]
     for table in sorted({_table(a) for a in addresses}):
         lines.append(f"{table} -w -N {CHAIN}")
         for address in (a for a in addresses if _table(a) == table):

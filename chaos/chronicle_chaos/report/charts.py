@@ -126,7 +126,7 @@ def latency(series: Series, frame: Frame) -> Chart:
                 continue
             path.append(f"{'L' if pen_down else 'M'}{x(second + 0.5):.1f} {y(getattr(one, name)):.1f}")
             if not pen_down:
-                path.append("h.01")  # a lone second between two without requests is a dot, not nothing
+                path.append("m-2 0h4m-2 0")  # a lone second between two without requests must show all the same
             pen_down = True
         if path:
             shapes.append(Shape(name, "".join(path)))
