@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("chronicle_cli.cluster:status", "Show ChronicleLedgers of a Kubernetes cluster"),
     "run": ("chronicle_cli.cluster:run", "Start a scenario run on Kubernetes and follow it"),
     "report": ("chronicle_cli.cluster:report", "Fetch a run's report from Kubernetes"),
+    "run-in-cluster": ("chronicle_cli.cluster:run_in_cluster", "What the operator's Job of a run does"),
 }
 
 

@@ -20,7 +20,7 @@ MIGRATION_USER = "chronicle_migration"
 NATS_USER = "chronicle"
 
 LONGEST_LEDGER_NAME = 24
-"""Letters of a ledger's name: with component and region (15) a StatefulSet's name has at most 52, as its label needs."""
+"""Letters of a ledger's name: with component and region (15) a StatefulSet's name keeps the 52 its label allows."""
 
 
 def cockroach(ledger: str, region: str | None = None) -> str:

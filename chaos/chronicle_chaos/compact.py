@@ -1,0 +1,58 @@
+"""A journal as the status of a Kubernetes resource has it: small, without floats, every field declared there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chronicle_chaos.journal import Journal, ScenarioRecord
+
+MESSAGE = 500
+CHECK_MESSAGE = 200
+
+
+def entries(journal: Journal, injector: str = "ChaosMesh") -> list[dict[str, Any]]:
+    """Return one entry a scenario, as `status.scenarios` has them."""
+    return [_entry(record, journal, injector) for record in journal.scenarios]
+
+
+def _entry(record: ScenarioRecord, journal: Journal, injector: str) -> dict[str, Any]:
+    decided = record.completion_time is not None
+    verdict = record.verdict if decided else ("Running" if record.start_time else "Pending")
+    if not decided and journal.completion_time is not None:
+        verdict = "Aborted"
+    window = record.fault_window
+    found = {
+        "name": record.name,
+        "verdict": verdict,
+        "reason": record.reason if decided or verdict == "Aborted" else None,
+        "message": _cut(record.message, MESSAGE) if decided or verdict == "Aborted" else None,
+        "phase": record.phases[-1].name if record.phases else None,
+        "runID": journal.run_id,
+        "injector": record.injector or injector,
+        "faultConfirmed": record.fault_confirmed,
+        "startTime": record.start_time,
+        "faultWindow": _known({"injected": window.injected, "proven": window.proven, "healed": window.healed})
+        if window
+        else None,
+        "steadyTime": record.steady_time,
+        "completionTime": record.completion_time,
+        "longestGapMilliseconds": record.longest_gap_milliseconds,
+        "recoveryMilliseconds": record.recovery_milliseconds,
+        "acknowledgedWrites": record.acknowledged_writes,
+        "lostWrites": record.lost_writes,
+        "checks": [
+            {"name": it.name, "result": it.result, "message": _cut(it.message, CHECK_MESSAGE)} for it in record.checks
+        ]
+        or None,
+        "experiments": [dict(it) for it in record.experiments][:20] or None,
+        "cleanup": record.cleanup.result,
+    }
+    return _known(found)
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
