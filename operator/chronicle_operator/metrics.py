@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from chronicle_operator.kinds import Kind
 
@@ -13,6 +13,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         """Register the figures."""
         self.registry = registry or CollectorRegistry()
+        ProcessCollector(registry=self.registry)  # memory and CPU of the operator itself
         self.reconciles = Counter(
             "chronicle_operator_reconciles", "Reconciles, by result", ["result"], registry=self.registry
         )
