@@ -15,7 +15,7 @@ SCENARIO = Scenario(
     claim="exactly 10 succeed, exactly 90 get 409 insufficient_funds, the balance ends at 0 and never was below",
     contention=WithdrawalRounds(rounds=6, clients=100, amount=10, balance=100),
     window=10.0,
-    recovery=30.0,
+    recovery=60.0,
     checks=(
         TenOfHundred(clients=100, accepted=10, rounds=2),
         *ALWAYS,
