@@ -61,18 +61,20 @@ def agenda(manifests: Sequence[Mapping[str, Any]], seen: Observation, now: datet
 
     actions: list[Action] = [plan.action] if plan.action else []
     operations = [Operation(DATABASE, "Decommission", plan.message, plan.pod)] if plan.busy else []
-    begun = _job_exists(jobs)
+    # The bus waits for the database, and both for a decommissioning: two halves missing at once is how data is lost.
+    busy = _job_exists(jobs)
     for component, step in ((DATABASE, roll), (BUS, bus)):
         if isinstance(step, rollout.Finished):
             continue
-        pod = step.pod if isinstance(step, rollout.Replace) else None
-        operations.append(Operation(component, "RollingUpdate", step.message, pod))
-        if (
-            isinstance(step, rollout.Replace)
-            and not begun
-            and not any(isinstance(it, rollout.Replace) for it in actions)
-        ):
-            actions.append(step)
+        message, pod = step.message, None
+        if isinstance(step, rollout.Replace):
+            if busy:
+                message = "waits for the operation in progress"
+            else:
+                actions.append(step)
+                pod = step.pod
+        operations.append(Operation(component, "RollingUpdate", message, pod))
+        busy = True
     return Agenda(plan.replicas, tuple(actions), tuple(operations))
 
 
