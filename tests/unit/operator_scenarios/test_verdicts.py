@@ -1,0 +1,130 @@
+"""What a run's progress becomes in the status."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from chronicle_chaos import compact
+from chronicle_chaos.cluster_run import Order, target_of
+from chronicle_chaos.journal import CheckRecord, FaultWindow, Journal, PhaseRecord, ScenarioRecord, TargetRecord
+from chronicle_operator.scenarios import job, verdicts
+from chronicle_operator.status_model import ScenarioStatus
+from support.ledger_specs import context, regions
+
+TIME = "2026-03-01T12:00:00.000000Z"
+
+
+def journal(*verdicts_given: str, finished: bool = True) -> Journal:
+    records = [
+        ScenarioRecord(
+            f"scenario-{place}",
+            "title",
+            verdict=verdict,
+            reason="AllChecksPassed",
+            message="said",
+            fault_confirmed=True,
+            start_time=TIME,
+            fault_window=FaultWindow(TIME, TIME, TIME),
+            completion_time=TIME,
+            longest_gap_milliseconds=1420,
+            recovery_milliseconds=8300,
+            acknowledged_writes=7,
+            lost_writes=0,
+            phases=[PhaseRecord("check", TIME)],
+            checks=[CheckRecord("conservation", "Passed", "x" * 1000)],
+            experiments=[{"kind": "PodChaos", "name": "n", "uid": "u"}],
+        )
+        for place, verdict in enumerate(verdicts_given)
+    ]
+    target = TargetRecord("cluster", "cockroachdb", "https://x")
+    return Journal("r", TIME, target, 1, 20.0, scenarios=records, completion_time=TIME if finished else None)
+
+
+def report(content: Any) -> dict[str, Any]:
+    return {"data": {"progress.json": json.dumps(content)}}
+
+
+def test_every_field_of_an_entry_is_declared_in_the_status() -> None:
+    for entry in compact.entries(journal("Passed", "Failed")):
+        ScenarioStatus.model_validate(entry)
+
+
+def test_what_has_not_started_is_pending_and_what_is_under_way_is_running() -> None:
+    run = journal("Passed", "Aborted", "Aborted", finished=False)
+    run.scenarios[1].completion_time = None
+    run.scenarios[2].completion_time = run.scenarios[2].start_time = None
+    assert [it["verdict"] for it in compact.entries(run)] == ["Passed", "Running", "Pending"]
+    run.completion_time = TIME
+    assert [it["verdict"] for it in compact.entries(run)] == ["Passed", "Aborted", "Aborted"]
+
+
+def test_a_report_of_another_run_or_of_nonsense_says_nothing() -> None:
+    entries = compact.entries(journal("Passed"))
+    assert verdicts.of_report(report({"run": "r", "scenarios": entries}), "r") == entries
+    assert verdicts.of_report(report({"run": "other", "scenarios": entries}), "r") == []
+    assert verdicts.of_report(report({"run": "r", "scenarios": [{"name": 1, "undeclared": 2}]}), "r") == []
+    assert verdicts.of_report({"data": {"progress.json": "{"}}, "r") == []
+    assert verdicts.of_report(None, "r") == []
+
+
+def test_a_run_that_died_never_passes_what_it_did_not_decide() -> None:
+    entries = verdicts.aborted([{"name": "a", "verdict": "Passed"}, {"name": "b", "verdict": "Running"}], "gone")
+    assert [it["verdict"] for it in entries] == ["Passed", "Aborted"]
+    assert verdicts.condition(entries, current=True).status != "True"
+    assert verdicts.summary(entries) == "1/2 Passed"
+
+
+@pytest.mark.parametrize(
+    ("given", "current", "status", "reason"),
+    [
+        ([], True, "Unknown", "NotRun"),
+        (["Passed", "Running"], True, "Unknown", "Running"),
+        (["Passed", "Failed"], True, "False", "ScenarioFailed"),
+        (["Passed", "Inconclusive"], True, "Unknown", "NotAllPassed"),
+        (["Passed", "NotApplicable"], True, "Unknown", "NotAllPassed"),
+        (["Passed", "Passed"], True, "True", "AllPassed"),
+        (["Passed", "Passed"], False, "Unknown", "Outdated"),
+    ],
+)
+def test_resilience_is_verified_only_when_all_passed_on_what_runs_now(
+    given: list[str], current: bool, status: str, reason: str
+) -> None:
+    entries = [{"name": f"s{place}", "verdict": verdict} for place, verdict in enumerate(given)]
+    found = verdicts.condition(entries, current=current)
+    assert (found.status, found.reason) == (status, reason)
+
+
+def test_the_order_is_what_the_run_reads() -> None:
+    import msgspec
+
+    ledger = context({"regions": regions(2, 1), "api": {"auth": {"mode": "Open"}}})
+    written = json.dumps(job.order(ledger, "r", 0))
+    order = msgspec.json.decode(written.encode(), type=Order)
+    assert set(msgspec.structs.asdict(order)) == set(json.loads(written))
+    target = target_of(order)
+    assert target.regions["region-b"] == ("https://books-api-region-b-instances.finance.svc:8080",)
+    assert target.details["sides"] == {"region-a": ["region-a"], "region-b": ["region-b"]}
+
+
+def test_sides_need_a_minority() -> None:
+    assert job.sides(context({})) == {}
+    assert job.sides(context({"regions": regions(2, 2)})) == {}
+    three = job.sides(context({"regions": regions(1, 1, 1)}))
+    assert three == {"region-a": ["region-a", "region-b"], "region-b": ["region-c"]}
+
+
+def test_the_same_run_has_the_same_job_and_another_run_another() -> None:
+    assert job.job_name(context(), "a") == job.job_name(context(), "a")
+    assert job.job_name(context(), "a") != job.job_name(context(), "b")
+
+
+def test_a_run_does_not_begin_again_by_itself_and_has_time_to_heal() -> None:
+    made = job.job(context(), "a", 0)
+    assert made["spec"]["backoffLimit"] == 0
+    pod = made["spec"]["template"]["spec"]
+    assert pod["restartPolicy"] == "Never"
+    assert pod["terminationGracePeriodSeconds"] >= 120
+    assert pod["serviceAccountName"] == "books-scenarios"
