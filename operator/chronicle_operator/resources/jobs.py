@@ -156,7 +156,8 @@ def _cockroach(ledger: LedgerContext, name: str, *, args: list[str], command: li
 def _job(
     ledger: LedgerContext, component: str, containers: Manifest, *, user: int, ignore: tuple[str, ...] = ()
 ) -> Manifest:
-    volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}]
+    # In memory: it may hold a copy of a key.
+    volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {"medium": "Memory"}}]
     if ledger.spec.tls_managed:
         root = names.root_certificate(ledger.name)
         volumes.append(certificate_volume("certs", root, "client.root.crt", "client.root.key"))
