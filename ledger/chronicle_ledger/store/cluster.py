@@ -24,6 +24,9 @@ FROM crdb_internal.gossip_nodes AS n
 LEFT JOIN crdb_internal.gossip_liveness AS l ON l.node_id = n.node_id
 WHERE n.is_live OR NOT COALESCE(l.decommissioning, false)
 """
+# A read of the ledger itself: whoever can answer it has a quorum, whatever gossip has heard. After a node was lost,
+# gossip may take many seconds to find a new way around, and may meanwhile take living nodes for dead.
+_READ = "SELECT count(*) FROM (SELECT 1 FROM account LIMIT 1) AS one"
 # A dead node's last report says what was true when it died, so only the living are asked.
 _RANGES = """
 SELECT sum((s.metrics->>'ranges.underreplicated')::FLOAT8)::INT8, sum((s.metrics->>'ranges.unavailable')::FLOAT8)::INT8
@@ -43,18 +46,23 @@ class ClusterState:
     nodes_total: int | None
     ranges_underreplicated: int | None = None
     ranges_unavailable: int | None = None
+    serving: bool = True
+    """Whether the asked node could read the ledger just now."""
 
     @property
     def degraded(self) -> bool:
         """Whether something is missing although the database answers."""
         fewer = self.nodes_live is not None and self.nodes_total is not None and self.nodes_live < self.nodes_total
-        return fewer or bool(self.ranges_underreplicated) or bool(self.ranges_unavailable)
+        return fewer or not self.serving or bool(self.ranges_underreplicated) or bool(self.ranges_unavailable)
 
     @property
     def quorum(self) -> bool:
-        """Whether more than half of the nodes are alive, as far as the asked node can tell."""
-        if self.nodes_live is None or self.nodes_total is None:
+        """Whether the database can decide: the ledger could be read, or more than half of the nodes are alive as far as
+        the asked node has heard (then a read that failed is a stall, such as a lease that is moving)."""
+        if self.serving:
             return True
+        if self.nodes_live is None or self.nodes_total is None:
+            return False
         return self.nodes_live * 2 > self.nodes_total
 
 
@@ -81,7 +89,8 @@ async def cluster_state(database: Database, *, timeout: float = 1.0) -> ClusterS
                 await connection.execute(f"SET statement_timeout = {int(timeout * 1000)}")
                 try:
                     nodes = await _row(connection, _NODES)
-                    ranges = await _row(connection, _RANGES)
+                    serving = await _row(connection, _READ) is not None
+                    ranges = await _row(connection, _RANGES) if serving else None
                 finally:
                     with contextlib.suppress(psycopg.Error):
                         await connection.execute(f"SET statement_timeout = {int(database.statement_timeout * 1000)}")
@@ -89,4 +98,4 @@ async def cluster_state(database: Database, *, timeout: float = 1.0) -> ClusterS
         raise DatabaseUnavailable("The database does not answer.") from error
     total, live = (None, None) if nodes is None else nodes
     underreplicated, unavailable = (None, None) if ranges is None else ranges
-    return ClusterState("cockroachdb", live, total, underreplicated, unavailable)
+    return ClusterState("cockroachdb", live, total, underreplicated, unavailable, serving)
