@@ -199,7 +199,7 @@ async def test_an_experiment_that_does_not_go_is_reported_with_the_command_and_n
 async def test_a_pod_that_is_killed_stays_away_for_the_window_by_being_killed_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chaosmesh, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(chaosmesh, "KEEP_AWAY_SECONDS", 0.01)
     cluster = Cluster()
     subject = injector(cluster)
     injection = await subject.inject(KILL, Undo(cluster), Random(1))
@@ -211,7 +211,7 @@ async def test_a_pod_that_is_killed_stays_away_for_the_window_by_being_killed_ag
 
 
 async def test_a_pod_that_was_ready_in_the_window_disproves_the_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chaosmesh, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(chaosmesh, "KEEP_AWAY_SECONDS", 0.01)
     cluster = Cluster()
     subject = injector(cluster)
     injection = await subject.inject(KILL, Undo(cluster), Random(1))
