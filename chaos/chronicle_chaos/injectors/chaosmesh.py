@@ -41,6 +41,9 @@ INSTANCE, COMPONENT, REGION = (
     "ledger.chronicle.dev/region",
 )
 COMPONENTS = {Component.COCKROACH: "cockroachdb", Component.NATS: "nats", Component.API: "api"}
+SPEAKING = ("api", "nats", "projector", "relay", "scenarios")
+"""Components whose pods speak with NATS, or look whether they could."""
+
 POLL_SECONDS = 0.7
 KEEP_AWAY_SECONDS = 0.3
 READY_SHARE = 0.2
@@ -117,8 +120,12 @@ class ChaosMeshInjector:
                     return self._injection(fault, (victim.name,), [made], state)
                 case Outage(component):
                     pods = await self._pods(component)
+                    # Named one by one: a Job's pod that has ended has no network left to cut, and would never count
+                    # as injected.
+                    others = {"key": COMPONENT, "operator": "In", "values": list(SPEAKING)}
                     made = await self._cut(
-                        {"labelSelectors": self._select(component)}, {"labelSelectors": self._select()}
+                        {"labelSelectors": self._select(component)},
+                        {"labelSelectors": self._select(), "expressionSelectors": [others]},
                     )
                     state = {"addresses": self._target.details.get("nats", [])}
                     return self._injection(fault, tuple(it.name for it in pods), [made], state)

@@ -130,6 +130,10 @@ async def test_an_outage_is_disproved_by_a_connection_that_is_made() -> None:
     cluster = Cluster()
     subject = injector(cluster, nats=[f"127.0.0.1:{port}"])
     injection = await subject.inject(Outage(Component.NATS), Undo(cluster), Random(1))
+    (made,) = cluster.stored.values()
+    (others,) = made["spec"]["target"]["selector"]["expressionSelectors"]
+    assert "migration" not in others["values"]  # pods of ended Jobs can never be injected
+    assert "scenarios" in others["values"]  # this run's own probes are the evidence
     assert not (await subject.evidence(injection)).proven
     server.close()
     await server.wait_closed()
