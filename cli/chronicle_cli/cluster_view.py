@@ -27,12 +27,12 @@ def ledgers(items: Sequence[Mapping[str, Any]]) -> None:
             str(status.get("scenarioSummary", "-")),
             str(ready.get("reason", "")),
         )
-    Console().print(table)
+    _console().print(table)
 
 
 def one(ledger: Mapping[str, Any]) -> None:
     """Print the conditions of a ledger and the verdicts of its latest run."""
-    console = Console()
+    console = _console()
     conditions = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("CONDITION", "STATUS", "REASON", "MESSAGE"):
         conditions.add_column(column, no_wrap=column != "MESSAGE")
@@ -60,7 +60,13 @@ def verdicts(ledger: Mapping[str, Any]) -> None:
             *(str(it.get(key, "-")) for key in figures),
             str(it.get("message") or it.get("phase") or ""),
         )
-    Console().print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    """Where nobody watches there is no width to keep to, and a name cut short helps no `grep`."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
 
 
 def condition(ledger: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
