@@ -18,7 +18,8 @@ import msgspec
 from chronicle_chaos.engine import run_scenarios
 from chronicle_chaos.errors import ChaosError, UnknownScenario, UnreadableRun
 from chronicle_chaos.journal import Journal, read_journal
-from chronicle_chaos.options import RunOptions, Timing, new_run
+from chronicle_chaos.local.logs import keep_logs
+from chronicle_chaos.options import Progress, RunOptions, Timing, new_run
 from chronicle_chaos.rejudging import judge_again
 from chronicle_chaos.scenarios.catalogue import NAMES, SCENARIOS
 from chronicle_chaos.target import Target
@@ -121,7 +122,15 @@ async def _run(where: Target | None, names: list[str], options: RunOptions, run_
 
         async def work() -> Journal:
             target, injector, versions = await open_target(stack, where, database, options.sabotage, progress)
-            return await run_scenarios(target, injector, names, replace(options, versions=versions), run_dir, progress)
+            journal = None
+            try:
+                journal = await run_scenarios(
+                    target, injector, names, replace(options, versions=versions), run_dir, progress
+                )
+            finally:
+                if not stopped and (journal is None or journal.exit_status != 0):
+                    _keep_logs(target, run_dir, progress)
+            return journal
 
         task = asyncio.create_task(work())
         loop = asyncio.get_running_loop()
@@ -169,6 +178,17 @@ def verify(run_dir: Path, as_json: bool) -> None:
             click.echo(f"{r.name:24} {r.found.value:14} {same}")
     differs = any(r.differences for r in again)
     sys.exit(1 if differs else exit_status(r.found for r in again))
+
+
+def _keep_logs(target: Target, run_dir: Path, progress: Progress) -> None:
+    """What did not pass wants to be looked into, and a temporary ledger takes its logs along."""
+    try:
+        kept = keep_logs(target, run_dir / "logs")
+    except OSError as error:  # no reason to hide the verdicts
+        progress("", "logs", f"could not be kept: {error}")
+        return
+    if kept is not None:
+        progress("", "logs", f"kept in {kept}")
 
 
 def _write_report(run_dir: Path) -> None:

@@ -28,7 +28,7 @@ def find_cockroach() -> Path | None:
     Raises BinaryMissing where the variable names something that cannot be run, rather than quietly taking another.
     """
     if named := os.environ.get(COCKROACH_VARIABLE):
-        if not os.access(named, os.X_OK):
+        if not (Path(named).is_file() and os.access(named, os.X_OK)):
             raise BinaryMissing(f"{COCKROACH_VARIABLE}: {named} is no executable; unset it or name a cockroach binary")
         return Path(named)
     if found := shutil.which("cockroach"):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,16 +19,21 @@ from chronicle_chaos.errors import ChaosError
 from chronicle_chaos.local import control
 from chronicle_chaos.local.binaries import BinaryMissing, chronicle, find_cockroach
 from chronicle_chaos.local.cockroach import initialise
+from chronicle_chaos.local.environment import inherited, settings
 from chronicle_chaos.local.plan import Plan, make_plan
 from chronicle_chaos.local.ports import LOOPBACK, free_ports
 from chronicle_chaos.local.postgres import PostgresServer
 from chronicle_chaos.local.process import Command, SupervisedProcess
 from chronicle_chaos.local.proxies import Proxies
 from chronicle_chaos.local.tcp_proxy import Mode
+from chronicle_chaos.local.versions import versions
 from chronicle_chaos.local.waiting import until
 from chronicle_chaos.target import Target
 
 Progress = Callable[[str], None]
+
+SOCKET_NAME_BYTES = 107
+"""The longest path that a Unix socket may have (unix(7), less the closing zero)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +81,29 @@ class LocalCluster:
         self._plan: Plan | None = None
         self._cockroach: Path | None = None
         self.folder = Path()
+        self._sockets = Path()
 
     async def __aenter__(self) -> Self:
-        # A short path: the name of a Unix socket ends after 107 bytes.
-        self.folder = self.spec.folder or Path(tempfile.mkdtemp(prefix="chronicle-"))
+        # Absolute, because whoever reads the target may be somewhere else.
+        self.folder = self.spec.folder.absolute() if self.spec.folder else Path(tempfile.mkdtemp(prefix="chronicle-"))
         self.folder.mkdir(parents=True, exist_ok=True)
+        fits = len(os.fsencode(self.folder / "proxies.sock")) <= SOCKET_NAME_BYTES
+        self._sockets = self.folder if fits else Path(tempfile.mkdtemp(prefix="chronicle-"))
         try:
             await self._start()
         except BaseException as error:
-            await self._stop()
-            if isinstance(error, ChaosError):
-                raise type(error)(f"{error}\nthe logs are kept in {self.folder}") from error
-            self._remove()
+            told = isinstance(error, ChaosError | OSError) and any(self.folder.glob("**/*.log"))
+            await _to_the_end(self._end(keep=told))
+            if told:
+                kind = type(error) if isinstance(error, ChaosError) else ChaosError
+                raise kind(f"{error}\nthe logs are kept in {self.folder}") from error
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._stop()
-        self._remove()
+        await _to_the_end(self._end(keep=False))
 
     @property
     def target(self) -> Target:
@@ -110,7 +118,7 @@ class LocalCluster:
             regions=regions,
             database="cockroachdb" if self._cockroach else "postgresql",
             api_key=self.spec.api_key,
-            details={"control": str(self.folder / "control.sock"), "folder": str(self.folder)},
+            details={"control": str(self._sockets / "control.sock"), "folder": str(self.folder)},
         )
 
     @property
@@ -122,11 +130,11 @@ class LocalCluster:
     async def _start(self) -> None:
         self._cockroach = self._choose()
         plan = self._plan = make_plan(free_ports, load_balancer=self.spec.port)
-        self._proxies = Proxies(self.folder, plan.routes)
+        self.versions = await versions(self._cockroach)
+        self._proxies = Proxies(self._sockets / "proxies.sock", self.folder / "proxies.log", plan.routes)
         await self._proxies.start()
-        self._progress(
-            "starting three CockroachDB nodes" if self._cockroach else "starting PostgreSQL (no cockroach binary)"
-        )
+        why = "" if self.spec.database == "postgres" else " (no cockroach binary; chronicle fetch cockroach gets one)"
+        self._progress("starting three CockroachDB nodes" if self._cockroach else f"starting PostgreSQL{why}")
         events = asyncio.create_task(self._start_nats())
         try:
             await self._start_database()
@@ -139,7 +147,7 @@ class LocalCluster:
         self._progress("starting the load balancer")
         await self._start_balancer()
         await self._wait_until_well()
-        self._control = await control.serve(self.folder / "control.sock", self._obey)
+        self._control = await control.serve(self._sockets / "control.sock", self._obey)
 
     def _choose(self) -> Path | None:
         if self.spec.database == "postgres":
@@ -172,25 +180,24 @@ class LocalCluster:
 
     async def _migrate(self) -> None:
         log = self.folder / "migrate.log"
-        command = Command([str(chronicle()), "migrate"], self._environment("migrate", "region-a", 0))
+        command = Command([str(chronicle()), "migrate"], self._environment("migrate", "region-a", 0), inherited())
         once = SupervisedProcess("migrate", command, log)
         if status := await once.run_once(seconds=120):
             raise ChaosError(f"chronicle migrate ended with {status}:\n{once.last_words()}")
 
     def _environment(self, name: str, region: str, port: int) -> dict[str, str]:
-        ours = {
-            "DATABASE_URL": self._database_url(name, region),
-            "NATS_URLS": ",".join(m.url for m in self._of("nats") if m.region == region),
-            "NATS_REPLICAS": "3",
-            "LISTEN_HOST": LOOPBACK,
-            "LISTEN_PORT": str(port),
-            "REGION": region,
-            "INSTANCE": name,
-            "KEYS_FILE": str(self.spec.keys_file) if self.spec.keys_file else "",
-            "SABOTAGE": self.spec.sabotage or "",
-            "SABOTAGE_ALLOWED": "yes-this-ledger-is-a-test" if self.spec.sabotage else "",
-        }
-        return {f"CHRONICLE_{key}": value for key, value in ours.items() if value}
+        return settings(
+            DATABASE_URL=self._database_url(name, region),
+            NATS_URLS=",".join(m.url for m in self._of("nats") if m.region == region),
+            NATS_REPLICAS="3",
+            LISTEN_HOST=LOOPBACK,
+            LISTEN_PORT=str(port),
+            REGION=region,
+            INSTANCE=name,
+            KEYS_FILE=str(self.spec.keys_file) if self.spec.keys_file else None,
+            SABOTAGE=self.spec.sabotage,
+            SABOTAGE_ALLOWED="yes-this-ledger-is-a-test" if self.spec.sabotage else None,
+        )
 
     def _database_url(self, name: str, region: str) -> str:
         if self._postgres is not None:
@@ -206,7 +213,7 @@ class LocalCluster:
         services = [(name, "api", region, port) for name, region, port in plan.apis]
         services += [(name, role, region, port) for name, role, region, port in plan.workers]
         for name, role, region, port in services:
-            command = Command([str(chronicle()), "serve", role], self._environment(name, region, port))
+            command = Command([str(chronicle()), "serve", role], self._environment(name, region, port), inherited())
             process = SupervisedProcess(name, command, self.folder / f"{name}.log")
             self._add(name, _Member(role, region, port, f"http://{LOOPBACK}:{port}", process))
             await process.start()
@@ -289,9 +296,30 @@ class LocalCluster:
         if self._proxies is not None:
             await self._proxies.process.stop()
 
-    def _remove(self) -> None:
+    async def _end(self, *, keep: bool) -> None:
+        """Stop everything, and remove what is temporary; `keep`: but for the folder with the logs."""
+        await self._stop()
         for name in ("control.sock", "proxies.sock"):
-            with suppress(FileNotFoundError):
-                (self.folder / name).unlink()
-        if self.spec.folder is None:
+            (self._sockets / name).unlink(missing_ok=True)
+        if self._sockets != self.folder:
+            shutil.rmtree(self._sockets, ignore_errors=True)
+        if self.spec.folder is None and not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for work that must not be left half done: who asks twice to stop still gets no process left behind.
+
+    Bounded by what it waits for: each process has its grace before SIGKILL.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        task.exception()
+        raise cancelled
+    await task

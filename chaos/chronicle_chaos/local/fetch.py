@@ -6,6 +6,7 @@ The archive and `<archive>.sha256sum` lie side by side at the publisher (Cockroa
 from __future__ import annotations
 
 import hashlib
+import http.client
 import platform
 import shutil
 import tarfile
@@ -64,8 +65,15 @@ def fetch_cockroach(
         found = _download(url, archive, progress)
         if found != wanted:
             raise FetchFailed(f"{name} has checksum {found[:12]}…, its publisher says {wanted[:12]}…; nothing was kept")
-        _unpack(archive, Path(draft) / "unpacked")
-        (Path(draft) / "unpacked").rename(folder)
+        try:
+            _unpack(archive, Path(draft) / "unpacked")
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise FetchFailed(f"{name} cannot be unpacked ({error}); nothing was kept") from error
+        try:
+            (Path(draft) / "unpacked").rename(folder)
+        except OSError as error:
+            if not binary.exists():  # else another fetch was faster, with the same checksum
+                raise FetchFailed(f"{folder} cannot be written ({error.strerror})") from error
     return binary
 
 
@@ -76,7 +84,7 @@ def _open(url: str) -> BinaryIO:
         response: BinaryIO = urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS)  # noqa: S310 - the scheme is checked
     except urllib.error.HTTPError as error:
         raise FetchFailed(f"{url} answered {error.code}; is the version right? (--version, --base-url)") from error
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise FetchFailed(
             f"{url} cannot be reached ({reason}); on a machine without that address, set CHRONICLE_COCKROACH"
@@ -104,7 +112,7 @@ def _download(url: str, path: Path, progress: Callable[[int, int | None], None])
                 file.write(chunk)
                 done += len(chunk)
                 progress(done, total)
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise FetchFailed(f"{url} broke off after {done} bytes ({error}); try again") from error
     if total is not None and done < total:
         raise FetchFailed(f"{url} broke off after {done} of {total} bytes; try again")

@@ -1,25 +1,19 @@
-"""One supervised child process: started, restarted when it dies, and never left behind.
-
-A child asks the kernel to be killed when its parent dies (prctl(2), PR_SET_PDEATHSIG), so that not even SIGKILL of
-this process leaves an orphan on Linux. Elsewhere only an orderly end takes the children along.
-"""
+"""One supervised child process: started, restarted when it dies, and never left behind (see `orphans`)."""
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from chronicle_chaos.errors import ChaosError
+from chronicle_chaos.local.orphans import die_with_parent
 
-PR_SET_PDEATHSIG = 1
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 QUIET_SECONDS = 10.0
@@ -30,23 +24,14 @@ class ProcessDied(ChaosError):
     """A server ended while somebody waited for it; the message ends in its last words and names its log."""
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def ask() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    return ask
-
-
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run. `user` and `group` are numeric ids to run as, for servers that refuse root."""
+    """What to run. `environment` comes on top of `inherited` (None: all that this process has). `user` and `group` are
+    numeric ids to run as, for servers that refuse root."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    inherited: Mapping[str, str] | None = None
     user: int | None = None
     group: int | None = None
     stop_signal: signal.Signals = signal.SIGTERM
@@ -64,6 +49,8 @@ class SupervisedProcess:
         self._child: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
+        # A kill waits for a start that is under way, or what was to be kept away would come up behind its back.
+        self._changing = asyncio.Lock()
         self._started_at = 0.0
         self.starts = 0
 
@@ -99,13 +86,14 @@ class SupervisedProcess:
         """SIGKILL; the pid that was hit, or None where nothing ran. `keep_away`: not restarted until `release`."""
         if keep_away:
             self._wanted.clear()
-        child = self._child
-        if child is None or child.returncode is not None:
-            return None
-        with suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
-        return child.pid
+        async with self._changing:
+            child = self._child
+            if child is None or child.returncode is not None:
+                return None
+            with suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+            return child.pid
 
     def release(self) -> None:
         """Let it run again after `kill(keep_away=True)`."""
@@ -158,6 +146,7 @@ class SupervisedProcess:
 
     async def _spawn(self) -> None:
         command = self._command
+        inherited = os.environ if command.inherited is None else command.inherited
         with self.log.open("ab") as log:
             try:
                 self._child = await asyncio.create_subprocess_exec(
@@ -165,10 +154,10 @@ class SupervisedProcess:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env={**os.environ, **command.environment},
+                    env={**inherited, **command.environment},
                     # Its own session: Ctrl-C in the terminal reaches this process alone, which then ends in order.
                     start_new_session=True,
-                    preexec_fn=_die_with_parent(),
+                    preexec_fn=die_with_parent(),
                     user=command.user,
                     group=command.group,
                     extra_groups=[] if command.user is not None else None,
@@ -187,4 +176,9 @@ class SupervisedProcess:
             pause = FIRST_PAUSE_SECONDS if lived > QUIET_SECONDS else min(LONGEST_PAUSE_SECONDS, pause * 2)
             await asyncio.sleep(pause)
             await self._wanted.wait()
-            await self._spawn()
+            async with self._changing:
+                if not self._wanted.is_set():
+                    continue
+                # A machine that cannot start a process now (no memory, too many of them) may in a moment.
+                with suppress(ProcessDied):
+                    await self._spawn()

@@ -20,14 +20,15 @@ from chronicle_chaos.local.waiting import until
 class Proxies:
     """The proxies of a cluster, as seen from outside their process. `routes` maps a proxy's port to its upstream."""
 
-    def __init__(self, folder: Path, routes: dict[int, int]) -> None:
-        self._socket = folder / "proxies.sock"
+    def __init__(self, control: Path, log: Path, routes: dict[int, int]) -> None:
+        self._socket = control
         arguments = [sys.executable, "-m", __name__, str(self._socket)]
         arguments += [f"{port}:{upstream}" for port, upstream in routes.items()]
-        self.process = SupervisedProcess("proxies", Command(arguments), folder / "proxies.log")
+        self.process = SupervisedProcess("proxies", Command(arguments), log)
 
     async def start(self) -> None:
         """Start, and wait until all listen. Raises ChaosError."""
+        self._socket.unlink(missing_ok=True)  # one that was left by SIGKILL would look like readiness
         await self.process.start()
 
         async def listening() -> bool:

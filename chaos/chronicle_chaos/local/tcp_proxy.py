@@ -35,7 +35,7 @@ class _Link:
 
     def __init__(self, client: asyncio.StreamWriter) -> None:
         self.writers = [client]
-        self.lost_bytes = False
+        self.lost = False
         self.task: asyncio.Task[None] | None = None
 
     def abort(self, *, reset: bool = False) -> None:
@@ -73,8 +73,9 @@ class TcpProxy:
         links = list(self._links)
         for link in links:
             link.abort()
-            if link.task is not None:
-                link.task.cancel()
+        # Whoever waits in a black hole finds its client gone, and ends. No task is cancelled: asyncio.streams would
+        # report each as an error of its callback (CPython issue 113538).
+        self._open.set()
         await asyncio.gather(*(link.task for link in links if link.task), return_exceptions=True)
 
     async def set_mode(self, mode: Mode) -> None:
@@ -85,7 +86,7 @@ class TcpProxy:
         else:
             self._open.set()
         for link in list(self._links):
-            if mode in {Mode.REFUSE, Mode.RESET} or link.lost_bytes:
+            if mode in {Mode.REFUSE, Mode.RESET} or link.lost:
                 link.abort(reset=mode is Mode.RESET)
         if mode is Mode.REFUSE:
             await self._stop_listening()
@@ -106,6 +107,8 @@ class TcpProxy:
         self._links.add(link)
         try:
             await self._open.wait()
+            if writer.is_closing():
+                return
             upstream_reader, upstream = await asyncio.open_connection(LOOPBACK, self.upstream)
             link.writers.append(upstream)
             async with asyncio.TaskGroup() as group:
@@ -120,11 +123,14 @@ class TcpProxy:
     async def _pump(self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(CHUNK):
             if self.mode is Mode.BLACKHOLE:
-                link.lost_bytes = True
+                link.lost = True
                 continue
             writer.write(data)
             await writer.drain()
+        if self.mode is Mode.BLACKHOLE:
+            # The end of a stream is swallowed as bytes are; the other side would wait for it for ever after healing.
+            link.lost = True
+            return
         # One side said that it has nothing more to say; the other may still have.
-        if self.mode is Mode.PASS:
-            with suppress(OSError, RuntimeError):
-                writer.write_eof()
+        with suppress(OSError, RuntimeError):
+            writer.write_eof()

@@ -110,6 +110,26 @@ def test_an_archive_without_the_binary_keeps_nothing(publisher: Publisher, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_archive_that_is_none_keeps_nothing(publisher: Publisher, tmp_path: Path) -> None:
+    publisher.publish(b"no archive")
+    with pytest.raises(FetchFailed, match="cannot be unpacked"):
+        fetch_cockroach(publisher.url, VERSION, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_faster_fetch_has_cached_meanwhile_is_taken(publisher: Publisher, tmp_path: Path) -> None:
+    publisher.publish(_archive())
+    other: list[Path] = []
+
+    def meanwhile(_done: int, _total: int | None) -> None:
+        if not other:
+            other.append(tmp_path)
+            fetch_cockroach(publisher.url, VERSION, tmp_path)
+
+    assert fetch_cockroach(publisher.url, VERSION, tmp_path, meanwhile).exists()
+    assert [path.name for path in tmp_path.iterdir()] == [f"cockroach-{VERSION}"]
+
+
 def test_without_a_network_the_command_says_so_in_one_line_and_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chronicle_chaos.local.environment import inherited
 from chronicle_chaos.local.process import Command, ProcessDied, SupervisedProcess
 from chronicle_chaos.local.waiting import until
 
@@ -64,6 +65,37 @@ async def test_a_process_that_is_kept_away_comes_back_only_when_it_is_released(t
 
     await until(back, "it runs again", seconds=10)
     await process.stop()
+
+
+async def test_a_process_that_is_just_coming_back_can_be_kept_away(tmp_path: Path) -> None:
+    """An outage kills three servers, one of which the supervisor may be starting at that very moment."""
+    starting = asyncio.Event()
+
+    class Watched(SupervisedProcess):
+        async def _spawn(self) -> None:
+            starting.set()
+            await super()._spawn()
+
+    process = Watched("p", Command(FOREVER), tmp_path / "log")
+    await process.start()
+    starting.clear()
+    await process.kill(keep_away=False)
+    await starting.wait()
+    assert await process.kill(keep_away=True) is not None
+    assert (process.pid, process.starts) == (None, 2)
+    await process.stop()
+
+
+async def test_a_process_hears_only_what_it_is_meant_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHRONICLE_KEYS_FILE", "of-another-ledger")
+    show = [sys.executable, "-c", "import os; print(os.environ.get('CHRONICLE_KEYS_FILE'), os.environ['OURS'])"]
+    for command, expected in (
+        (Command(show, {"OURS": "1"}), "of-another-ledger 1"),
+        (Command(show, {"OURS": "1"}, inherited=inherited()), "None 1"),
+    ):
+        process = SupervisedProcess("p", command, tmp_path / expected)
+        assert await process.run_once(seconds=30) == 0
+        assert (tmp_path / expected).read_text().strip() == expected
 
 
 async def test_a_process_that_ignores_its_stop_signal_is_killed_after_the_grace(tmp_path: Path) -> None:

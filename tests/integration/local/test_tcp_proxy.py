@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -74,6 +75,44 @@ async def test_healing_keeps_a_connection_that_lost_nothing(proxy: TcpProxy) -> 
     await proxy.set_mode(Mode.BLACKHOLE)
     await proxy.set_mode(Mode.PASS)
     assert await _ask(streams, b"after") == b"after"
+    streams[1].close()
+
+
+async def test_healing_ends_a_connection_whose_end_was_swallowed() -> None:
+    """Without that, the server would keep a connection whose client left during the cut."""
+    ended = asyncio.Event()
+
+    async def wait_for_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"here")
+        with suppress(ConnectionError):
+            await reader.read()
+        ended.set()
+        writer.close()
+
+    server = await asyncio.start_server(wait_for_end, LOOPBACK, 0)
+    proxy = TcpProxy(free_port(), server.sockets[0].getsockname()[1])
+    await proxy.start()
+    reader, writer = await _connect(proxy)
+    assert await reader.readexactly(4) == b"here"
+    await proxy.set_mode(Mode.BLACKHOLE)
+    writer.close()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(SILENCE_SECONDS):
+            await ended.wait()
+    await proxy.set_mode(Mode.PASS)
+    async with asyncio.timeout(5):
+        await ended.wait()
+    await proxy.stop()
+    server.close()
+
+
+async def test_a_proxy_ends_at_once_although_somebody_waits_in_its_black_hole(proxy: TcpProxy) -> None:
+    await proxy.set_mode(Mode.BLACKHOLE)
+    streams = await _connect(proxy)
+    with pytest.raises(TimeoutError):
+        await _ask(streams, b"held")
+    async with asyncio.timeout(2):
+        await proxy.stop()
     streams[1].close()
 
 
