@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+import socket
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -20,6 +22,8 @@ from chronicle_chaos.faults import Component, Crashes, NodeKill, Outage, Partiti
 from chronicle_chaos.injection import Injection, NotApplicable
 from chronicle_chaos.injectors.local import LocalInjector
 from chronicle_chaos.local.binaries import chronicle, find_cockroach
+from chronicle_chaos.local.control import Control
+from chronicle_chaos.local.ports import LOOPBACK
 from chronicle_chaos.local.waiting import until
 from chronicle_chaos.target import Target
 from chronicle_chaos.undo import FileUndoLog
@@ -28,10 +32,10 @@ pytestmark = pytest.mark.timeout(240)
 
 
 @asynccontextmanager
-async def _up(folder: Path, database: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, Target]]:
+async def _up(folder: Path, database: str, *options: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, Target]]:
     target_file = folder / "target.json"
     child = await asyncio.create_subprocess_exec(
-        str(chronicle()), "up", "--database", database, "--target-file", str(target_file), "--json",
+        str(chronicle()), "up", "--database", database, "--target-file", str(target_file), "--json", *options,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(folder)},
     )  # fmt: skip
@@ -47,6 +51,13 @@ async def _up(folder: Path, database: str) -> AsyncIterator[tuple[asyncio.subpro
         if child.returncode is None:
             child.send_signal(signal.SIGINT)
         await child.communicate()
+
+
+def _runs(pid: int | None) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _processes_that_mention(text: str) -> list[str]:
@@ -83,6 +94,69 @@ async def test_up_serves_a_ledger_and_ctrl_c_leaves_nothing(short_folder: Path) 
             assert await child.wait() == 0
     assert _processes_that_mention(str(short_folder)) == []
     assert list(short_folder.iterdir()) == []  # noqa: ASYNC240 - nothing else waits
+
+
+async def test_asking_twice_to_stop_leaves_nothing_either(short_folder: Path) -> None:
+    async with _up(short_folder, "postgres") as (child, _):
+        for _ in range(3):
+            child.send_signal(signal.SIGINT)
+            await asyncio.sleep(0.1)  # apart, or the kernel makes one signal of them
+        async with asyncio.timeout(60):
+            await child.wait()
+    assert _processes_that_mention(str(short_folder)) == []
+    assert list(short_folder.iterdir()) == []  # noqa: ASYNC240 - nothing else waits
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends orphans on Linux alone")
+async def test_not_even_sigkill_leaves_a_process_of_the_ledger(short_folder: Path) -> None:
+    async with _up(short_folder, "postgres") as (child, target):
+        control = Control(Path(str(target.details["control"])))
+        pids = [instance.pid for instance in await control.instances()]
+        assert None not in pids
+        assert len(pids) > 8
+        child.kill()
+        await child.wait()
+
+        async def gone() -> bool:
+            return not _processes_that_mention(str(short_folder)) and not any(_runs(pid) for pid in pids)
+
+        await until(gone, "every process is gone", seconds=20)
+
+
+async def test_what_is_posted_is_still_there_when_a_folder_is_opened_again(short_folder: Path) -> None:
+    # Too long a name for a Unix socket, as folders of users are.
+    data = short_folder / ("a-folder-" * 12)
+    account = ""
+    for number in range(2):
+        up = _up(short_folder, "postgres", "--data-dir", str(data))
+        async with up as (_, target), aiohttp.ClientSession() as session:
+            if number == 0:
+                headers = {"Idempotency-Key": "first"}
+                body = {"currency": "EUR"}
+                async with session.post(f"{target.url}/v1/accounts", json=body, headers=headers) as answer:
+                    account = (await answer.json())["id"]
+            async with session.get(f"{target.url}/v1/accounts/{account}") as answer:
+                assert answer.status == 200
+    assert [path.name for path in short_folder.iterdir()] == [data.name]  # noqa: ASYNC240 - nothing else waits
+
+
+async def test_a_port_that_is_taken_is_said_and_the_logs_are_named(short_folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, 0))
+        taken.listen()
+        arguments = ["up", "--database", "postgres", "--port", str(taken.getsockname()[1])]
+        child = await asyncio.create_subprocess_exec(
+            str(chronicle()), *arguments, "--target-file", str(short_folder / "target.json"),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "TMPDIR": str(short_folder)},
+        )  # fmt: skip
+        _, said = await child.communicate()
+    assert child.returncode == 1
+    assert b"address already in use" in said
+    kept = Path(said.decode().rsplit("the logs are kept in ", 1)[1].strip())
+    assert (kept / "load-balancer.log").exists()
+    assert not (short_folder / "target.json").exists()
+    assert _processes_that_mention(str(short_folder)) == []
 
 
 async def test_one_postgresql_cannot_have_a_quorum_and_the_injector_says_what_to_install(short_folder: Path) -> None:
