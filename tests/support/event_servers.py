@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -16,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from support.ledger_servers import free_port
-
-SERVER = Path(sys.executable).with_name("nats-server")
+from chronicle_chaos.local.binaries import find_nats
+from chronicle_chaos.local.ports import free_port
+from support.ledger_servers import start
 
 CONFIG = """
 server_name: n{number}
@@ -56,7 +55,7 @@ class NatsCluster:
                 )
             )  # fmt: skip
             with (self.folder / f"n{number}.log").open("ab") as log:
-                self._processes[number] = subprocess.Popen([SERVER, "-c", config], stdout=log, stderr=log)
+                self._processes[number] = start([str(find_nats()), "-c", str(config)], log)
 
     def kill(self, *numbers: int) -> None:
         """Kill servers (default: all) and wait for their end."""

