@@ -88,7 +88,7 @@ def up(
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", nargs=-1, metavar="[SCENARIO]...")
 @click.option("--database", type=DATABASES, default="auto", show_default=True, help=DATABASE_HELP)
-@click.option("--rate", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Requests a second.")
+@click.option("--rate", type=click.FloatRange(min=1), default=30.0, show_default=True, help="Requests a second.")
 @click.option("--seed", type=click.IntRange(min=0), help="Draw the same requests as an earlier run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the journal as JSON.")
 @click.pass_context

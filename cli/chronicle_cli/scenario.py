@@ -62,7 +62,7 @@ def list_(as_json: bool) -> None:
 @click.option("--recovery-deadline", type=click.FloatRange(min=1), metavar="SECONDS",
               help="How long the way back to steady state may take.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), help="Draw the same requests as an earlier run.")
-@click.option("--rate", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Requests a second.")
+@click.option("--rate", type=click.FloatRange(min=1), default=30.0, show_default=True, help="Requests a second.")
 @click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=RUNS, show_default=True,
               help="Where the run's folder is made.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the journal as JSON.")
