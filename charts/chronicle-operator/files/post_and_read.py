@@ -14,7 +14,7 @@ CA_FILE = os.environ.get("LEDGER_CA_FILE")
 TLS = ssl.create_default_context(cafile=CA_FILE) if CA_FILE else None
 
 
-def call(method, path, body=None):
+def call(method: str, path: str, body: dict[str, object] | None = None) -> dict[str, object]:
     """Return the answer as JSON; end the test with what the ledger said where it refuses."""
     headers = {"Content-Type": "application/json"}
     if KEY_FILE:
@@ -33,7 +33,7 @@ def call(method, path, body=None):
         sys.exit(f"{method} {path}: {error}; is the ledger Ready? kubectl get chronicleledgers")
 
 
-def main():
+def main() -> None:
     """Two accounts, a deposit, a transfer; then what the accounts and the transaction say."""
     source, destination = (call("POST", "/v1/accounts", {"currency": "EUR"})["id"] for _ in range(2))
     call("POST", f"/v1/accounts/{source}/deposits", {"amount": 1000})
