@@ -19,7 +19,7 @@ from chronicle_ledger.api.problems import Problem
 from chronicle_ledger.domain.account import AccountKind
 from chronicle_ledger.domain.canonical import timestamp
 from chronicle_ledger.domain.transaction import TransactionKind
-from chronicle_ledger.store import view_reads
+from chronicle_ledger.store import reads, view_reads
 from chronicle_ledger.store.view_reads import ViewBalance
 
 WAIT_SECONDS: Final = 5.0
@@ -133,10 +133,12 @@ async def _lag(call: Call) -> dict[str, str]:
 
 
 async def _account(call: Call, account: UUID, at_least: int) -> ViewBalance:
-    """The account, once it is at version `at_least`. Raises Problem account_not_found, read_model_behind."""
+    """The account, once it is at version `at_least`. Raises Problem account_not_found, read_model_behind, and
+    validation_failed where the ledger itself has not reached that version."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + WAIT_SECONDS
     pause = 0.01
+    written: int | None = None
     while True:
         found = await view_reads.balance(call.service.database, account)
         if found is not None and found.version >= at_least:
@@ -145,6 +147,11 @@ async def _account(call: Call, account: UUID, at_least: int) -> ViewBalance:
             raise Problem(
                 "account_not_found", f"The read model does not know account {account} (yet).", account_id=str(account)
             )
+        if written is None:
+            # Waiting makes sense for what was written alone; the ledger knows what was.
+            written = (await reads.get_account(call.service.database, account)).version
+            if at_least > written:
+                raise invalid("min_version", f"must be a version that was written; the account is at {written}")
         if loop.time() + pause > deadline:
             at = found.version if found is not None else 0
             raise Problem(
