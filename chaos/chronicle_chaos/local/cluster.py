@@ -87,6 +87,7 @@ class LocalCluster:
         # Absolute, because whoever reads the target may be somewhere else.
         self.folder = self.spec.folder.absolute() if self.spec.folder else Path(tempfile.mkdtemp(prefix="chronicle-"))
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "tmp").mkdir(exist_ok=True)
         fits = len(os.fsencode(self.folder / "proxies.sock")) <= SOCKET_NAME_BYTES
         self._sockets = self.folder if fits else Path(tempfile.mkdtemp(prefix="chronicle-"))
         try:
@@ -186,7 +187,7 @@ class LocalCluster:
             raise ChaosError(f"chronicle migrate ended with {status}:\n{once.last_words()}")
 
     def _environment(self, name: str, region: str, port: int) -> dict[str, str]:
-        return settings(
+        ours = settings(
             DATABASE_URL=self._database_url(name, region),
             NATS_URLS=",".join(m.url for m in self._of("nats") if m.region == region),
             NATS_REPLICAS="3",
@@ -198,6 +199,8 @@ class LocalCluster:
             SABOTAGE=self.spec.sabotage,
             SABOTAGE_ALLOWED="yes-this-ledger-is-a-test" if self.spec.sabotage else None,
         )
+        # A service that is killed cannot remove its temporary files; so they are where all goes in the end.
+        return {**ours, "TMPDIR": str(self.folder / "tmp")}
 
     def _database_url(self, name: str, region: str) -> str:
         if self._postgres is not None:
@@ -301,6 +304,7 @@ class LocalCluster:
         await self._stop()
         for name in ("control.sock", "proxies.sock"):
             (self._sockets / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "tmp", ignore_errors=True)
         if self._sockets != self.folder:
             shutil.rmtree(self._sockets, ignore_errors=True)
         if self.spec.folder is None and not keep:

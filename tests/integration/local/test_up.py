@@ -123,6 +123,18 @@ async def test_not_even_sigkill_leaves_a_process_of_the_ledger(short_folder: Pat
         await until(gone, "every process is gone", seconds=20)
 
 
+async def test_temporary_files_of_killed_services_go_with_the_ledger(short_folder: Path) -> None:
+    data = short_folder / "data"
+    async with _up(short_folder, "postgres", "--data-dir", str(data)) as (_, target):
+        for instance in await Control(Path(str(target.details["control"]))).instances():
+            if instance.component in {"api", "relay", "projector"}:
+                environment = Path(f"/proc/{instance.pid}/environ").read_bytes().split(b"\0")  # noqa: ASYNC240
+                assert f"TMPDIR={data / 'tmp'}".encode() in environment, instance.name
+        (data / "tmp" / "left-by-a-killed-proof").mkdir()
+    assert data.is_dir()
+    assert not (data / "tmp").exists()
+
+
 async def test_what_is_posted_is_still_there_when_a_folder_is_opened_again(short_folder: Path) -> None:
     # Too long a name for a Unix socket, as folders of users are.
     data = short_folder / ("a-folder-" * 12)
