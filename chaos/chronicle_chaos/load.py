@@ -70,6 +70,7 @@ class Load:
         still missing. Raises PhaseTimeout where the load itself has died, since no state would ever be steady.
         """
         clock = self.stage.recorder.clock
+        baseline = since_ns is None
         if since_ns is None:
             since_ns = clock.ns() + nanoseconds(self.warm_up)
         whole = nanoseconds(self.criterion.window + self.criterion.settle)
@@ -79,9 +80,13 @@ class Load:
                 health = self.sampler.latest.get("lb", {})
                 now = clock.ns()
                 missing = self.criterion.missing(self.stage.recorder.events, now, health)
+                # What is broken afterwards must not have been ill before, wherever one asks.
+                if missing is None and baseline and self.sampler.all_ok_since_ns is None:
+                    missing = "/health of an instance is not ok"
                 phase.message = missing or "steady"
                 if missing is None:
-                    return max(since_ns, now - whole, self.sampler.ok_since_ns or 0)
+                    ok_since = self.sampler.all_ok_since_ns if baseline else self.sampler.ok_since_ns
+                    return max(since_ns, now - whole, ok_since or 0)
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     async def stop(self, drain_seconds: float) -> None:

@@ -27,7 +27,7 @@ class HealthSampler:
     interval: float = 1.0
     timeout: float = 3.0
     latest: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    ok_since_ns: int | None = None
+    _ok_since: dict[str, int | None] = field(default_factory=dict)
     _count: int = 0
 
     async def run(self) -> None:
@@ -45,6 +45,21 @@ class HealthSampler:
                 task.cancel()
             # Until they have ended they use the session, which closes next.
             await asyncio.gather(*under_way, return_exceptions=True)
+
+    @property
+    def ok_since_ns(self) -> int | None:
+        """Since when the load balancer's answer has been `ok`; None while it is not."""
+        return self._ok_since.get(LOAD_BALANCER)
+
+    @property
+    def all_ok_since_ns(self) -> int | None:
+        """Since when every instance's own answer has been `ok`, too; None while one is not, or was not asked yet.
+
+        Each instance sees the database by another node, so one may know of a missing replica before the others do.
+        """
+        moments = [self._ok_since.get(name) for name, _ in self._urls()]
+        known = [moment for moment in moments if moment is not None]
+        return max(known) if len(known) == len(moments) else None
 
     async def sample(self) -> Mapping[str, Any]:
         """Ask the load balancer once, now; returns what was kept of the answer (`status` is absent if none came)."""
@@ -67,8 +82,7 @@ class HealthSampler:
         answer = await self.client.request("GET", f"{url}/health", timeout=self.timeout)
         value = health_summary(answer)
         self.latest[name] = value
-        if name == LOAD_BALANCER:
-            self.ok_since_ns = (self.ok_since_ns or asked.t_ns) if value.get("status") == "ok" else None
+        self._ok_since[name] = (self._ok_since.get(name) or asked.t_ns) if value.get("status") == "ok" else None
         self.recorder.record(
             process, "ok" if "status" in value else "info", "health", key=key, value=value, target=name,
             status=answer.status, error=answer.error,

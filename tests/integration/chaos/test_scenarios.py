@@ -68,7 +68,7 @@ async def test_an_interrupted_run_heals_and_leaves_no_process(tmp_path: Path, nu
 @pytest.mark.skipif(find_cockroach() is None, reason="no cockroach binary (CHRONICLE_COCKROACH, PATH, chronicle fetch)")
 @pytest.mark.parametrize("name", ["cockroach-node-failure", "network-partition"])
 async def test_scenarios_that_need_a_quorum_pass_on_three_nodes(tmp_path: Path, name: str) -> None:
-    record = await run_on_this_machine(shortened(name), tmp_path, database="cockroach", window=35.0)
+    record = await run_on_this_machine(shortened(name), tmp_path, database="cockroach", window=35.0, rate=30.0)
     assert record.verdict == "Passed", record.message
     assert record.fault_confirmed
     assert record.lost_writes == 0
