@@ -70,9 +70,9 @@ class Load:
         still missing. Raises PhaseTimeout where the load itself has died, since no state would ever be steady.
         """
         clock = self.stage.recorder.clock
-        baseline = since_ns is None
         if since_ns is None:
             since_ns = clock.ns() + nanoseconds(self.warm_up)
+        settled = nanoseconds(self.criterion.settle)
         whole = nanoseconds(self.criterion.window + self.criterion.settle)
         while True:
             self._must_be_alive()
@@ -80,12 +80,12 @@ class Load:
                 health = self.sampler.latest.get("lb", {})
                 now = clock.ns()
                 missing = self.criterion.missing(self.stage.recorder.events, now, health)
-                # What is broken afterwards must not have been ill before, wherever one asks.
-                if missing is None and baseline and self.sampler.all_ok_since_ns is None:
-                    missing = "/health of an instance is not ok"
+                ok_since = self.sampler.all_ok_since_ns
+                if missing is None and (ok_since is None or now - ok_since < settled):
+                    # What is broken afterwards must not have been ill before, wherever one asks.
+                    missing = "/health of an instance is not ok, or not for long"
                 phase.message = missing or "steady"
                 if missing is None:
-                    ok_since = self.sampler.all_ok_since_ns if baseline else self.sampler.ok_since_ns
                     return max(since_ns, now - whole, ok_since or 0)
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 

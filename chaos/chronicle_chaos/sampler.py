@@ -47,13 +47,8 @@ class HealthSampler:
             await asyncio.gather(*under_way, return_exceptions=True)
 
     @property
-    def ok_since_ns(self) -> int | None:
-        """Since when the load balancer's answer has been `ok`; None while it is not."""
-        return self._ok_since.get(LOAD_BALANCER)
-
-    @property
     def all_ok_since_ns(self) -> int | None:
-        """Since when every instance's own answer has been `ok`, too; None while one is not, or was not asked yet.
+        """Since when the load balancer's and every instance's own answer has been `ok`; None while one is not.
 
         Each instance sees the database by another node, so one may know of a missing replica before the others do.
         """
