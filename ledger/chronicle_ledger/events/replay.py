@@ -11,7 +11,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from chronicle_ledger.events.puller import Puller
+from chronicle_ledger.events.puller import ConsumerGone, Puller
 
 BATCH = 1000
 
@@ -57,7 +57,14 @@ async def replay(js: JetStreamContext, stream: str) -> AsyncIterator[Msg]:
     async with _consumer(js, stream, state.first_seq) as (puller, name):
         silent = 0
         while True:
-            messages = await puller.next(1.0)
+            try:
+                messages = await puller.next(1.0)
+            except ConsumerGone:
+                # Word of a consumer made a moment ago may not have reached this server of the cluster. It is gone only
+                # where the cluster says so, which raises here.
+                await js.consumer_info(stream, name)
+                await asyncio.sleep(0.5)
+                messages = []
             for message in messages:
                 silent = 0
                 sequence = message.metadata.sequence.stream
