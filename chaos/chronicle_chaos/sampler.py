@@ -17,8 +17,7 @@ from chronicle_chaos.workload import LOAD_BALANCER
 class HealthSampler:
     """Asks every `interval` seconds and waits at most `timeout` seconds for each answer.
 
-    Each question is its own task: an instance that hangs must not keep the others from being asked. `ok_since_ns` is
-    when the load balancer's answers began to say ok without a break.
+    Each question is its own task: an instance that hangs must not keep the others from being asked.
     """
 
     client: LedgerClient
