@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from chronicle_chaos.journal import Journal, ScenarioRecord
 
 MESSAGE = 500
 CHECK_MESSAGE = 200
+# What a status entry and a journal's record have in common, under the same names and in the same form.
+ALIKE = ("name", "verdict", "faultConfirmed", "startTime", "faultWindow", "steadyTime", "completionTime",
+         "longestGapMilliseconds", "recoveryMilliseconds", "acknowledgedWrites", "lostWrites")  # fmt: skip
 
 
 def entries(journal: Journal, injector: str = "ChaosMesh") -> list[dict[str, Any]]:
     """Return one entry a scenario, as `status.scenarios` has them."""
     return [_entry(record, journal, injector) for record in journal.scenarios]
+
+
+def record(entry: Mapping[str, Any]) -> ScenarioRecord:
+    """Return an entry of `status.scenarios` as the record it was made of, as far as the entry has it.
+
+    While a scenario runs its message is the phase. Raises msgspec.ValidationError where the entry is none.
+    """
+    known = {key: entry[key] for key in ALIKE if entry.get(key) is not None}
+    words = {
+        "title": entry.get("name"),
+        "reason": entry.get("reason") or "",
+        "message": entry.get("message") or entry.get("phase") or "",
+        # The status says that it failed, not what to run.
+        "cleanup": {"result": entry.get("cleanup") or "NotNeeded", "message": "the report's journal says what to run"},
+    }
+    return msgspec.convert({**known, **words}, ScenarioRecord)
 
 
 def _entry(record: ScenarioRecord, journal: Journal, injector: str) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-COLOURS = {"Passed": "green", "Failed": "red", "Inconclusive": "yellow", "Aborted": "yellow", "NotApplicable": "dim"}
+from chronicle_chaos.compact import record
+from chronicle_cli.scenario_view import print_records, wide_enough
 
 
 def ledgers(items: Sequence[Mapping[str, Any]]) -> None:
@@ -27,12 +27,12 @@ def ledgers(items: Sequence[Mapping[str, Any]]) -> None:
             str(status.get("scenarioSummary", "-")),
             str(ready.get("reason", "")),
         )
-    _console().print(table)
+    wide_enough().print(table)
 
 
 def one(ledger: Mapping[str, Any]) -> None:
     """Print the conditions of a ledger and the verdicts of its latest run."""
-    console = _console()
+    console = wide_enough()
     conditions = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("CONDITION", "STATUS", "REASON", "MESSAGE"):
         conditions.add_column(column, no_wrap=column != "MESSAGE")
@@ -45,28 +45,9 @@ def one(ledger: Mapping[str, Any]) -> None:
 
 
 def verdicts(ledger: Mapping[str, Any]) -> None:
-    """Print the verdicts of the latest run."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("SCENARIO", "VERDICT", "FAULT PROVEN", "GAP ms", "RECOVERY ms", "ACKED", "LOST", "MESSAGE"):
-        table.add_column(column, no_wrap=column != "MESSAGE")
-    for it in (ledger.get("status") or {}).get("scenarios") or ():
-        colour = COLOURS.get(it["verdict"], "")
-        said = f"[{colour}]{it['verdict']}[/]" if colour else it["verdict"]
-        figures = ("longestGapMilliseconds", "recoveryMilliseconds", "acknowledgedWrites", "lostWrites")
-        table.add_row(
-            it["name"],
-            said,
-            "yes" if it.get("faultConfirmed") else "no",
-            *(str(it.get(key, "-")) for key in figures),
-            str(it.get("message") or it.get("phase") or ""),
-        )
-    _console().print(table)
-
-
-def _console() -> Console:
-    """Where nobody watches there is no width to keep to, and a name cut short helps no `grep`."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
+    """Print the verdicts of the latest run, in the table that a run on this machine ends with."""
+    found = (ledger.get("status") or {}).get("scenarios") or ()
+    print_records([record(entry) for entry in found], wide_enough())
 
 
 def condition(ledger: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from chronicle_chaos.history import History
 from chronicle_chaos.journal import Journal, ScenarioRecord
 from chronicle_chaos.report import charts
-from chronicle_chaos.report.rows import Row, duration, row
+from chronicle_chaos.report.rows import Row, row
 from chronicle_chaos.report.series import Series, all_series
 
 # A sign besides colour and word, for a glance; screen readers get the word alone.
@@ -118,7 +118,7 @@ def _panel(ident: str, series: Series) -> Panel:
         charts.latency(series, charts.WIDE), charts.latency(series, charts.NARROW),
         f"{total.ok} ok, {total.info} info and {total.fail} fail in {series.seconds} seconds, at most {series.busiest}"
         f" a second. Fault: {when or 'none'}.",
-        f"Slowest answer {'unknown' if slowest is None else duration(round(slowest))}. Fault: {when or 'none'}.",
+        f"Slowest answer {'unknown' if slowest is None else _duration(round(slowest))}. Fault: {when or 'none'}.",
         tuple(zip(series.counts, series.latency, strict=True)),
     )  # fmt: skip
 
@@ -157,4 +157,13 @@ def took(begin: str | None, end: str | None) -> str:
     if begin is None or end is None:
         return "not ended"
     seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
-    return duration(max(0, round(seconds * 1000)))
+    return _duration(max(0, round(seconds * 1000)))
+
+
+def _duration(milliseconds: int) -> str:
+    """A single moment or latency in a sentence, where nothing stands beside it to be compared with."""
+    if milliseconds < 1000:
+        return f"{milliseconds} ms"
+    if milliseconds < 120_000:
+        return f"{milliseconds / 1000:.1f} s"
+    return f"{milliseconds // 60_000} min {milliseconds % 60_000 // 1000} s"

@@ -49,7 +49,7 @@ def test_the_report_of_the_recorded_run_is_the_one_that_was_looked_at(run: Path)
     assert {path.name for path in written} == {"report.html", "junit.xml", "timeline.png"}
     compare("report.html", (run / "report.html").read_text(encoding="utf-8"))
     compare("junit.xml", (run / "junit.xml").read_text(encoding="utf-8"))
-    compare("table.txt", plain_table(read_journal(run)))
+    compare("table.txt", plain_table(read_journal(run).scenarios))
     histories = read_histories(run / "history.jsonl")
     series = {name: all_series(history) for name, history in histories.items()}
     compare("series.json", msgspec.json.format(msgspec.json.encode(series)).decode() + "\n")
@@ -127,7 +127,7 @@ def test_the_page_loads_nothing(run: Path) -> None:
 
 
 def test_a_scenario_that_did_not_run_shows_no_figures(run: Path) -> None:
-    rows = plain_table(read_journal(run)).splitlines()
+    rows = plain_table(read_journal(run).scenarios).splitlines()
     absent = next(line for line in rows if line.startswith("cockroach-node-failure"))
     assert absent.split() == ["cockroach-node-failure", "-", "-", "-", "-", "-", "NotApplicable"]
     assert page.headline(read_journal(run)) == "1 of 3 scenarios passed"
@@ -147,8 +147,8 @@ def test_a_run_without_a_history_has_a_report_and_no_picture(tmp_path: Path) -> 
 def test_the_terminals_table_says_what_the_plain_one_says(run: Path) -> None:
     journal = read_journal(run)
     console = Console(width=140, no_color=True, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
-    console.print(rich_table(journal))
-    assert console.export_text().split() == plain_table(journal).split()
+    console.print(rich_table(journal.scenarios))
+    assert console.export_text().split() == plain_table(journal.scenarios).split()
     console.file.close()
 
 
