@@ -40,8 +40,12 @@ def up(
     target_file: Path,
     as_json: bool,
 ) -> None:
-    """Start a ledger on this machine, all of it, and keep it until Ctrl-C."""
+    """Start a ledger on this machine, all of it, and keep it until Ctrl-C.
+
+    Exit status 1 where it does not start, or where the target file belongs to another one that runs.
+    """
     from chronicle_chaos.local.cluster import LocalCluster, LocalSpec
+    from chronicle_chaos.local.target_file import TargetFile
 
     spec = LocalSpec(
         database=database,
@@ -61,10 +65,10 @@ def up(
         def progress(message: str) -> None:
             click.echo(f"{time.monotonic() - began:6.1f} s  {message}", err=True)
 
-        async with LocalCluster(spec, progress) as cluster:
-            target = cluster.target
-            target.write(target_file)
-            try:
+        with TargetFile(target_file) as file:
+            async with LocalCluster(spec, progress) as cluster:
+                target = cluster.target
+                file.write(target)
                 if as_json:
                     click.echo(json.dumps({"url": target.url, "database": target.database, "regions": target.regions}))
                 else:
@@ -73,8 +77,6 @@ def up(
                     click.echo(f"logs       {cluster.folder}\nscenarios  chronicle scenario run --target {target_file}")
                     click.echo("Ctrl-C ends it.", err=True)
                 await asyncio.Event().wait()
-            finally:
-                target_file.unlink(missing_ok=True)  # noqa: ASYNC240 - one small file, at the end
 
     try:
         asyncio.run(keep())

@@ -123,6 +123,32 @@ async def test_not_even_sigkill_leaves_a_process_of_the_ledger(short_folder: Pat
         await until(gone, "every process is gone", seconds=20)
 
 
+async def test_a_second_ledger_is_refused_while_the_first_lives_and_takes_over_what_a_killed_one_left(
+    short_folder: Path,
+) -> None:
+    async with _up(short_folder, "postgres") as (first, target):
+        before = (short_folder / "target.json").read_bytes()
+        second = await asyncio.create_subprocess_exec(
+            str(chronicle()), "up", "--database", "postgres", "--target-file", str(short_folder / "target.json"),
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "TMPDIR": str(short_folder)},
+        )  # fmt: skip
+        async with asyncio.timeout(60):
+            _, said = await second.communicate()
+        assert second.returncode == 1
+        assert f"process {first.pid}" in said.decode()
+        assert "--target-file" in said.decode()
+        assert (short_folder / "target.json").read_bytes() == before
+        async with aiohttp.ClientSession() as session, session.get(f"{target.url}/readyz") as answer:
+            assert answer.status == 200
+        first.kill()
+        await first.wait()
+    assert (short_folder / "target.json").read_bytes() == before
+    async with _up(short_folder, "postgres") as (third, target):
+        assert target.details["pid"] == third.pid != first.pid
+    assert not (short_folder / "target.json").exists()
+
+
 async def test_temporary_files_of_killed_services_go_with_the_ledger(short_folder: Path) -> None:
     data = short_folder / "data"
     async with _up(short_folder, "postgres", "--data-dir", str(data)) as (_, target):
