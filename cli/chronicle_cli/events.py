@@ -124,7 +124,7 @@ def proof(*, as_json: bool) -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
 def reconcile(*, as_json: bool) -> None:
-    """Repair stream and read model from the ledger (which is never changed)."""
+    """Repair outbox, stream and read model from the ledger (which is never changed)."""
 
     async def work(settings: Settings, database: Database, bus: Bus | None) -> dict[str, Any]:
         from chronicle_ledger.events.reconcile import Reconcile
@@ -134,6 +134,7 @@ def reconcile(*, as_json: bool) -> None:
             "result_before": done.before.result.value,
             "events_published": done.published,
             "messages_removed": done.removed,
+            "outbox_rows_rewritten": done.rewritten,
             "accounts_rebuilt": done.accounts,
         }
 
@@ -142,8 +143,9 @@ def reconcile(*, as_json: bool) -> None:
         click.echo(json.dumps(done))
     else:
         click.echo(
-            f"{done['events_published']} events published, {done['messages_removed']} messages removed,"
-            f" {done['accounts_rebuilt']} accounts of the read model made anew"
+            f"{done['events_published']:,} events published, {done['messages_removed']:,} messages removed,"
+            f" {done['outbox_rows_rewritten']:,} rows of the outbox written anew,"
+            f" {done['accounts_rebuilt']:,} accounts of the read model made anew"
         )
 
 

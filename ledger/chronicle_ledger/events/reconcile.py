@@ -1,4 +1,4 @@
-"""`chronicle reconcile`: the stream and the read model repaired from the ledger, which is never changed."""
+"""`chronicle reconcile`: outbox, stream and read model repaired from the ledger, which is never changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chronicle_ledger.events.dead import REASON, SEQUENCE, SUBJECT
 from chronicle_ledger.events.proof import Proof, Result, prove
 from chronicle_ledger.events.publisher import JetStreamPublisher
 from chronicle_ledger.events.view_writer import ViewWriter, in_transaction
-from chronicle_ledger.store import view_generations, view_writes
+from chronicle_ledger.store import outbox, view_generations, view_writes
 from chronicle_ledger.store.outbox import Pending
 from chronicle_ledger.store.pool import Connection, Database
 
@@ -36,9 +36,11 @@ class Reconciled:
     """What was repaired, and the proof that said what to repair."""
 
     before: Proof
-    published: int
-    removed: int
-    accounts: int
+    published: int = 0
+    removed: int = 0
+    accounts: int = 0
+    rewritten: int = 0
+    """Rows of the outbox."""
 
 
 class LedgerDamaged(Exception):
@@ -55,6 +57,11 @@ def _require_sound_ledger(proof: Proof) -> None:
         )
 
 
+def _event(transaction: Transaction) -> Pending:
+    """The transaction's event, made again from the ledger."""
+    return Pending(shard_of(transaction), transaction.id, payload_of(transaction), transaction.posted_at)
+
+
 class Reconcile:
     """One run. `replicas` is what a stream that has to be made anew gets."""
 
@@ -69,6 +76,7 @@ class Reconcile:
         self._waiting: list[Pending] = []
         self._published = 0
         self._removed = 0
+        self._rewritten = 0
         self._accounts: set[UUID] = set()
 
     async def run(self) -> Reconciled:
@@ -86,7 +94,7 @@ class Reconcile:
                 raise ReconcileFailed(f"JetStream does not answer ({error}); run it again") from error
         before = await prove(self._database, self._bus)
         if before.result is Result.PASSED:
-            return Reconciled(before, 0, 0, 0)
+            return Reconciled(before)
         _require_sound_ledger(before)
         before = await prove(self._database, self._bus, view_repair=self._remember, stream_repair=self)
         await self._flush()
@@ -94,16 +102,14 @@ class Reconcile:
             await self._remove_unreadable(before)
         for account in sorted(self._accounts):
             await self._repair(account)
-        return Reconciled(before, self._published, self._removed, len(self._accounts))
+        return Reconciled(before, self._published, self._removed, len(self._accounts), self._rewritten)
 
     async def _remember(self, account: UUID) -> None:
         self._accounts.add(account)
 
     async def missing(self, transaction: Transaction) -> None:
         """Publish the transaction's event, made again from the ledger."""
-        self._waiting.append(
-            Pending(shard_of(transaction), transaction.id, payload_of(transaction), transaction.posted_at)
-        )
+        self._waiting.append(_event(transaction))
         if len(self._waiting) >= PUBLISHED_AT_ONCE:
             await self._flush()
 
@@ -111,6 +117,20 @@ class Reconcile:
         """Put the messages aside and delete them from the stream."""
         for sequence in sequences:
             await self._remove(sequence, f"reconcile: not what the ledger says of {transaction}")
+
+    async def waiting(self, id_: UUID, shards: list[int], transaction: Transaction | None) -> None:
+        """Write the outbox row anew, or remove it where there is no such transaction.
+
+        A relay that had read the wrong row already may still publish it: the next proof finds that message, and the
+        next run replaces it.
+        """
+        right = None if transaction is None else _event(transaction)
+
+        async def anew(conn: Connection) -> int:
+            return await outbox.replace(conn, id_, shards, right)
+
+        self._rewritten += await in_transaction(self._database, anew)
+        log.info("rows of the outbox written anew", transaction=str(id_), shards=shards)
 
     async def _flush(self) -> None:
         if self._publisher is None or not self._waiting:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from chronicle_ledger.domain.account import AccountKind, AccountStatus
 from chronicle_ledger.domain.transaction import Entry, Transaction
 from chronicle_ledger.store import rows
 from chronicle_ledger.store.arrays import plain
@@ -22,10 +23,13 @@ STATEMENT_SECONDS = 30
 
 FIRST = UUID(int=0)
 
+OUTSIDE: Mapping[str, Any] = {"kind": AccountKind.SYSTEM, "floor": None, "status": AccountStatus.OPEN, "metadata": {}}
+"""How accounts of the outside world are opened."""
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerAccount:
-    """An account's row (minor units)."""
+    """An account's row (minor units); `metadata` is canonical JSON."""
 
     id: UUID
     currency: str
@@ -34,11 +38,16 @@ class LedgerAccount:
     floor: int | None
     version: int
     head: bytes
+    kind: str
+    status: str
+    metadata: str
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """An entry with the hash and kind of its transaction (None where that is gone). `details` are those of
+    """An entry with the hash, kind and time of its transaction (None where that is gone). `details` are those of
     transactions that open or change accounts."""
 
     account_id: UUID
@@ -51,17 +60,24 @@ class LedgerEntry:
     held_after: int
     hash: bytes | None
     kind: str | None
-    day: date
+    posted_at: datetime
+    txn_posted_at: datetime | None
     details: str | None
 
-    def floor_change(self) -> dict[str, Any]:
-        """`{"floor": …}` where the transaction set this account's floor, else nothing."""
+    @property
+    def day(self) -> date:
+        """The UTC day of posting."""
+        return self.posted_at.date()
+
+    def settings(self) -> dict[str, Any]:
+        """What the transaction set on this account, of `currency`, `kind`, `floor`, `status` and `metadata`."""
         if self.details is None:
             return {}
         details = json.loads(self.details)
-        if details.get("account_id") != str(self.account_id):
-            return {"floor": None} if self.version == 1 else {}
-        return {"floor": details["floor"]} if "floor" in details else {}
+        if details.pop("account_id", None) == str(self.account_id):
+            return dict(details)
+        # Opened on the way, since it was missing: an account of the outside world, all of which are alike.
+        return {**OUTSIDE, "currency": self.currency} if self.version == 1 else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +149,9 @@ async def generation(conn: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-async def outbox(conn: Connection) -> AsyncIterator[list[tuple[UUID, str]]]:
-    """Pages of (transaction id, payload) that wait."""
-    shard, after = -1, FIRST
+async def outbox(conn: Connection) -> AsyncIterator[list[tuple[int, UUID, str]]]:
+    """Pages of (shard, transaction id, payload) that wait; also in shards that no relay looks into."""
+    shard, after = -(2**15), FIRST  # the lowest of an INT2
     while True:
         cursor = await conn.execute(
             "SELECT shard, id, payload FROM outbox WHERE (shard, id) > (%s, %s) ORDER BY shard, id LIMIT %s",
@@ -145,7 +161,7 @@ async def outbox(conn: Connection) -> AsyncIterator[list[tuple[UUID, str]]]:
         page = await cursor.fetchall()
         if not page:
             return
-        yield [(row[1], row[2]) for row in page]
+        yield [(row[0], row[1], row[2]) for row in page]
         shard, after = page[-1][0], page[-1][1]
 
 
@@ -154,7 +170,8 @@ async def accounts(conn: Connection) -> AsyncIterator[LedgerAccount]:
     beyond, after = b">=", FIRST  # an id of all zeros is an id
     while True:
         cursor = await conn.execute(
-            b"SELECT id, currency, balance, held, floor, version, head FROM account"
+            b"SELECT id, currency, balance, held, floor, version, head, kind, status, metadata, created_at, updated_at"
+            b" FROM account"
             b" WHERE id " + beyond + b" %s ORDER BY id LIMIT %s",
             (after, PAGE),
             binary=True,
@@ -174,7 +191,7 @@ async def entries(conn: Connection) -> AsyncIterator[LedgerEntry]:
         # The page is cut first and joined after, so that no planner joins the rest of the table.
         cursor = await conn.execute(
             "SELECT e.account_id, e.version, e.txn_id, e.currency, e.amount, e.held, e.balance_after, e.held_after,"
-            " t.hash, t.kind, e.posted_at,"
+            " t.hash, t.kind, e.posted_at, t.posted_at,"
             " CASE WHEN t.kind IN ('account_opened', 'account_updated') THEN t.details END"
             " FROM (SELECT * FROM entry WHERE (account_id, version) > (%s, %s) ORDER BY account_id, version LIMIT %s)"
             " AS e LEFT JOIN txn t ON t.id = e.txn_id ORDER BY e.account_id, e.version",
@@ -183,9 +200,7 @@ async def entries(conn: Connection) -> AsyncIterator[LedgerEntry]:
         )
         page = await cursor.fetchall()
         for row in page:
-            yield LedgerEntry(
-                row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10].date(), row[11]
-            )
+            yield LedgerEntry(*row)
         if len(page) < PAGE:
             return
         after = (page[-1][0], page[-1][1])

@@ -57,6 +57,20 @@ async def delete(conn: Connection, rows: Iterable[Pending]) -> int:
     return deleted
 
 
+async def replace(conn: Connection, id_: UUID, shards: Sequence[int], right: Pending | None) -> int:
+    """Put `right` in the place of the rows of `id_` in `shards` (None: nothing); return how many rows were there still.
+
+    Where none was, because a relay was faster, nothing is put there either. Belongs in a transaction.
+    """
+    cursor = await conn.execute("DELETE FROM outbox WHERE id = %s AND shard = ANY(%s)", (id_, list(shards)))
+    if right is not None and cursor.rowcount:
+        await conn.execute(
+            "INSERT INTO outbox (shard, id, payload, created_at) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            (right.shard, right.id, right.payload, right.created_at),
+        )
+    return cursor.rowcount
+
+
 async def backlog(conn: Connection) -> Backlog:
     """What waits now."""
     cursor = await conn.execute("SELECT count(*), COALESCE(extract(epoch FROM now() - min(created_at)), 0) FROM outbox")

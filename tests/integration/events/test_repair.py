@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from chronicle_ledger.domain.payload import SHARDS
 from chronicle_ledger.events.proof import prove
 from chronicle_ledger.events.rebuild import Rebuild, RebuildRunning
 from chronicle_ledger.events.reconcile import LedgerDamaged
@@ -67,6 +68,52 @@ async def test_messages_deleted_or_altered_in_the_stream_are_repaired(any_bench:
         done = await any_bench.reconcile()
         assert (done.published, done.removed) == (2, 1)
         assert failures(await any_bench.prove()) == {}
+
+
+async def test_outbox_rows_that_were_changed_are_written_anew_before_they_are_relayed(any_bench: EventBench) -> None:
+    await any_bench.post(10)
+    async with any_bench.database.connection() as conn:
+        rows = await (await conn.execute("SELECT id, shard, payload FROM outbox ORDER BY id LIMIT 5")).fetchall()
+    forged = {**json.loads(rows[0][2]), "metadata": {"note": "not what was posted"}}
+    await any_bench.execute("UPDATE outbox SET payload = %s WHERE id = %s", json.dumps(forged), rows[0][0])
+    await any_bench.execute("UPDATE outbox SET payload = 'nonsense' WHERE id = %s", rows[1][0])
+    await any_bench.execute("UPDATE outbox SET payload = %s WHERE id = %s", rows[3][2], rows[2][0])
+    await any_bench.execute("UPDATE outbox SET shard = 99 WHERE id = %s", rows[3][0])
+    wrong = (rows[4][1] + 1) % SHARDS  # one row twice
+    await any_bench.execute(
+        "INSERT INTO outbox SELECT %s, id, 'x', created_at FROM outbox WHERE id = %s", wrong, rows[4][0]
+    )
+    stranger = account_named("no transaction")
+    await any_bench.execute("INSERT INTO outbox (shard, id, payload, created_at) VALUES (0, %s, 'x', now())", stranger)
+    found = [check for check in (await any_bench.prove()).checks if not check.ok]
+    assert [check.name for check in found] == ["stream"]
+    assert found[0].differences == 6
+    assert "in the outbox" in found[0].message
+
+    done = await any_bench.reconcile()
+    assert (done.rewritten, done.published, done.removed) == (6, 0, 0)
+    assert failures(await any_bench.prove()) == {}
+    async with any_bench.running(any_bench.relay()), any_bench.running(any_bench.projector()):
+        await any_bench.caught_up()
+        proof = await any_bench.prove()
+    assert failures(proof) == {}
+    figures = next(check.figures for check in proof.checks if check.name == "stream")
+    assert figures["messages"] == proof.transactions, "each event came once, and none that was changed"
+
+
+async def test_a_changed_event_that_was_relayed_while_its_row_waits_is_replaced_in_both(bench: EventBench) -> None:
+    await bench.post(3)
+    await bench.reconcile()  # makes nothing but the stream
+    row = await bench.one("SELECT id, payload FROM outbox ORDER BY id LIMIT 1")
+    forged = json.dumps({**json.loads(row[1]), "metadata": {"note": "not what was posted"}})
+    await bench.execute("UPDATE outbox SET payload = %s WHERE id = %s", forged, row[0])
+    # As a relay that is killed between publishing and deleting leaves it.
+    await bench.bus.jetstream().publish(subject(0), forged.encode(), headers={"Nats-Msg-Id": str(row[0])})
+    done = await bench.reconcile()
+    assert (done.rewritten, done.published, done.removed) == (1, 1, 1)
+    async with bench.running(bench.relay()), bench.running(bench.projector()):
+        await bench.caught_up()
+        assert failures(await bench.prove()) == {}
 
 
 async def test_every_kind_of_damage_to_the_read_model_is_seen_and_repaired(any_bench: EventBench) -> None:

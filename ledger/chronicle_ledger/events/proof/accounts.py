@@ -11,6 +11,7 @@ from uuid import UUID
 
 from chronicle_ledger.events.proof.check import Check
 from chronicle_ledger.events.proof.merge import Source
+from chronicle_ledger.events.proof.state import Declared, compare
 from chronicle_ledger.store import audit
 from chronicle_ledger.store.audit import DayRow, LedgerAccount, LedgerEntry, StatementRow, ViewRow
 from chronicle_ledger.store.pool import Connection
@@ -28,7 +29,7 @@ class Walk:
     version: int = 0
     balance: int = 0
     held: int = 0
-    floor: int | None = None
+    declared: Declared = field(default_factory=Declared)
     head: bytes | None = GENESIS
     at_view: tuple[int, int] | None = None
     next_after_view: UUID | None = None
@@ -57,6 +58,7 @@ class AccountsAudit:
         self.dense = Check("dense_versions", "entries", "each account's versions run from 1 without a gap")
         self.sums = Check("running_sums", "entries", "each balance is the sum of the entries up to it")
         self.floors = Check("floors", "balances", "no balance was ever under the floor in force")
+        self.state = Check("state", "accounts", "each account is as its transactions set it")
         self.heads = Check("heads", "accounts", "each account's head is the hash of its last transaction")
         self.view = Check("view", "statement lines", "the read model equals the ledger at its version")
         self.totals = Totals()
@@ -68,7 +70,7 @@ class AccountsAudit:
     @property
     def checks(self) -> list[Check]:
         """In the order in which they are shown."""
-        return [self.balanced, self.dense, self.sums, self.floors, self.heads, self.view]
+        return [self.balanced, self.dense, self.sums, self.floors, self.state, self.heads, self.view]
 
     async def run(self, conn: Connection) -> None:
         """Walk through everything."""
@@ -146,13 +148,20 @@ class AccountsAudit:
                 f"transaction {entry.txn_id} is gone; it wrote version {entry.version} of account {entry.account_id}",
                 **where,
             )
-        walk.floor = entry.floor_change().get("floor", walk.floor)
+        elif entry.posted_at != entry.txn_posted_at:
+            self._chain.differ(
+                f"account {entry.account_id} version {entry.version} is dated {entry.posted_at.isoformat()}, its"
+                f" transaction {entry.txn_id} otherwise",
+                **where,
+            )
+        walk.declared.take(entry)
+        floor = walk.declared.floor
         self.floors.compared += 1
-        if walk.floor is not None and entry.balance_after - entry.held_after < walk.floor:
+        if floor is not None and entry.balance_after - entry.held_after < floor:
             self.floors.differ(
                 f"account {entry.account_id} version {entry.version}: {entry.balance_after - entry.held_after}"
-                f" available, under its floor of {walk.floor}",
-                **where, available=entry.balance_after - entry.held_after, floor=walk.floor,
+                f" available, under its floor of {floor}",
+                **where, available=entry.balance_after - entry.held_after, floor=floor,
             )  # fmt: skip
         walk.version, walk.balance, walk.held = entry.version, entry.balance_after, entry.held_after
         walk.head = entry.hash
@@ -176,11 +185,12 @@ class AccountsAudit:
                 f" {walk.held}",
                 account_id=row.id, balance=row.balance, sum=walk.balance,
             )  # fmt: skip
-        if row.floor != walk.floor:
+        if row.floor != walk.declared.floor:
             self.floors.differ(
-                f"account {row.id}: floor {row.floor}, its transactions set {walk.floor}",
-                account_id=row.id, floor=row.floor, set_floor=walk.floor,
+                f"account {row.id}: floor {row.floor}, its transactions set {walk.declared.floor}",
+                account_id=row.id, floor=row.floor, set_floor=walk.declared.floor,
             )  # fmt: skip
+        compare(self.state, row, walk.declared)
         self.heads.compared += 1
         if bytes(row.head) != walk.head:
             self.heads.differ(

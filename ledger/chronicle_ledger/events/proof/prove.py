@@ -137,13 +137,13 @@ async def _acknowledged_up_to(bus: Bus | None) -> tuple[int, str | None]:
 async def _hear_outbox(conn: Connection, witness: Witness) -> None:
     # The first statement: on PostgreSQL it fixes the moment, and it must come before the stream is read.
     async for page in audit.outbox(conn):
-        witness.hear((None, payload.encode()) for _, payload in page)
+        witness.hear_outbox((shard, transaction, payload.encode()) for shard, transaction, payload in page)
 
 
 async def _hear_stream(bus: Bus, witness: Witness) -> str | None:
     try:
         async with _messages(bus.jetstream()) as messages:
-            batch: list[tuple[int | None, bytes]] = []
+            batch: list[tuple[int, bytes]] = []
             async for sequence, data in messages:
                 batch.append((sequence, data))
                 if len(batch) >= HEARD_AT_ONCE:

@@ -8,7 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from chronicle_ledger.domain.hashing import recompute
-from chronicle_ledger.domain.payload import payload_of
+from chronicle_ledger.domain.payload import payload_of, shard_of
 from chronicle_ledger.domain.transaction import Transaction
 from chronicle_ledger.events.proof.check import Check
 from chronicle_ledger.events.proof.witness import Testimony, Witness, digest
@@ -26,6 +26,9 @@ class StreamRepair(Protocol):
 
     async def foreign(self, transaction: UUID, sequences: list[int]) -> None:
         """These messages speak of a transaction that the ledger does not have, or differ from what it says."""
+
+    async def waiting(self, id_: UUID, shards: list[int], transaction: Transaction | None) -> None:
+        """The outbox rows of `id_` in these shards are not what the ledger says of it (None: it does not have it)."""
 
 
 class TransactionsAudit:
@@ -115,7 +118,9 @@ class TransactionsAudit:
                 await self._repair.missing(transaction)
             return
         truth = digest(payload_of(transaction).encode())
-        if (testimony.same and testimony.digest == truth) or self._witness is None:
+        right = (shard_of(transaction), truth)
+        rows = [shard for shard, said in testimony.waiting if (shard, said) != right]
+        if (testimony.same and testimony.digest in (None, truth) and not rows) or self._witness is None:
             return
         wrong = self._witness.disagreeing(testimony, truth)
         self.stream.differ(
@@ -125,7 +130,11 @@ class TransactionsAudit:
         )  # fmt: skip
         if self._repair is not None:
             await self._repair.foreign(transaction.id, wrong)
-            if not self._witness.agreeing(testimony, truth):
+            if rows:
+                await self._repair.waiting(transaction.id, rows, transaction)
+            # Published here and now too where a wrong message came first: JetStream may take the right one, which
+            # the relay brings under the same id, for its repetition.
+            if not self._witness.agreeing(testimony, truth) and (wrong or not testimony.waiting):
                 await self._repair.missing(transaction)
 
     async def _foreign(self, testimonies: list[Testimony]) -> None:
@@ -136,9 +145,12 @@ class TransactionsAudit:
         for testimony in testimonies:
             if testimony.id in known:
                 continue
+            where = "a row in the outbox" if testimony.sequence is None else f"message {testimony.sequence}"
             self.stream.differ(
-                f"message {testimony.sequence} speaks of transaction {testimony.id}, which the ledger does not have",
+                f"{where} speaks of transaction {testimony.id}, which the ledger does not have",
                 transaction_id=testimony.id, sequence=testimony.sequence,
             )  # fmt: skip
             if self._repair is not None:
                 await self._repair.foreign(testimony.id, self._witness.disagreeing(testimony, None))
+                if testimony.waiting:
+                    await self._repair.waiting(testimony.id, [shard for shard, _ in testimony.waiting], None)

@@ -24,14 +24,17 @@ def digest(payload: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Testimony:
-    """What is known of one transaction outside the ledger. `sequence` is None while it waits in the outbox."""
+    """What is known of one transaction outside the ledger: `digest` and `sequence` of its first message in the stream
+    (None where it has none), and its rows in the outbox, each with its shard."""
 
     id: UUID
-    digest: bytes
+    digest: bytes | None
     sequence: int | None
     copies: int
     same: bool
-    """Whether all copies are equal."""
+    """Whether all its messages are equal."""
+    waiting: tuple[tuple[int, bytes], ...] = ()
+    """(shard, digest) of each row in the outbox: one, unless somebody wrote there."""
 
 
 class Witness:
@@ -44,10 +47,11 @@ class Witness:
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._db.execute(
-            "CREATE TABLE message (id BLOB PRIMARY KEY, digest BLOB NOT NULL, sequence INTEGER,"
+            "CREATE TABLE message (id BLOB PRIMARY KEY, digest BLOB, sequence INTEGER,"
             " copies INTEGER NOT NULL, same INTEGER NOT NULL) WITHOUT ROWID"
         )
         self._db.execute("CREATE TABLE again (id BLOB, sequence INTEGER, digest BLOB, PRIMARY KEY (id, sequence))")
+        self._db.execute("CREATE TABLE waiting (id BLOB, shard INTEGER, digest BLOB, PRIMARY KEY (id, shard))")
         self._db.execute("CREATE TABLE unreadable (sequence INTEGER PRIMARY KEY, reason TEXT NOT NULL)")
         self.messages = 0
         self.last_sequence = 0
@@ -59,30 +63,39 @@ class Witness:
         self._db.close()
         self._folder.cleanup()
 
-    def hear(self, batch: Iterable[tuple[int | None, bytes]]) -> None:
-        """Take messages (stream sequence, or None for the outbox; payload)."""
+    def hear_outbox(self, batch: Iterable[tuple[int, UUID, bytes]]) -> None:
+        """Take rows of the outbox (shard, transaction id, payload), before any message of the stream.
+
+        What a row says is compared whole, so it need not be readable: it is the event of its key's id or it is not.
+        """
+        self._db.execute("BEGIN")
+        for shard, transaction, payload in batch:
+            self._db.execute("INSERT OR IGNORE INTO message VALUES (?, NULL, NULL, 0, 1)", (transaction.bytes,))
+            self._db.execute("INSERT INTO waiting VALUES (?, ?, ?)", (transaction.bytes, shard, digest(payload)))
+        self._db.execute("COMMIT")
+
+    def hear(self, batch: Iterable[tuple[int, bytes]]) -> None:
+        """Take messages of the stream (sequence, payload)."""
         self._db.execute("BEGIN")
         for sequence, payload in batch:
-            self.messages += sequence is not None
-            self.last_sequence = max(self.last_sequence, sequence or 0)
+            self.messages += 1
+            self.last_sequence = max(self.last_sequence, sequence)
             try:
                 event = decode(payload)
             except Unreadable as reason:
                 self._db.execute("INSERT INTO unreadable VALUES (?, ?)", (sequence, str(reason)))
                 continue
-            # An event may be in the outbox and in the stream: published, and its row not deleted yet.
             known = self._db.execute("SELECT sequence FROM message WHERE id = ?", (event.id.bytes,)).fetchone()
             said = digest(payload)
-            if known is None:
+            if known is None or known[0] is None:
+                # An event may be in the outbox and in the stream: published, and its row not deleted yet.
                 self._db.execute(
-                    "INSERT INTO message VALUES (?, ?, ?, ?, 1)",
-                    (event.id.bytes, said, sequence, int(sequence is not None)),
+                    "INSERT OR REPLACE INTO message VALUES (?, ?, ?, 1, 1)", (event.id.bytes, said, sequence)
                 )
                 continue
             self._db.execute(
-                "UPDATE message SET copies = copies + 1, same = same AND digest = ?, sequence = COALESCE(sequence, ?)"
-                " WHERE id = ?",
-                (said, sequence, event.id.bytes),
+                "UPDATE message SET copies = copies + 1, same = same AND digest = ? WHERE id = ?",
+                (said, event.id.bytes),
             )
             self._db.execute("INSERT OR IGNORE INTO again VALUES (?, ?, ?)", (event.id.bytes, sequence, said))
         self._db.execute("COMMIT")
@@ -90,21 +103,26 @@ class Witness:
     def between(self, after: UUID, last: UUID | None) -> Iterator[Testimony]:
         """What is known of transactions with ids in (after, last], in order; `last` None: to the end."""
         bound = last.bytes if last is not None else b"\xff" * 17
+        waiting: dict[bytes, list[tuple[int, bytes]]] = {}
+        for id_, shard, said in self._db.execute(
+            "SELECT id, shard, digest FROM waiting WHERE id > ? AND id <= ? ORDER BY id, shard", (after.bytes, bound)
+        ):
+            waiting.setdefault(id_, []).append((shard, said))
         for row in self._db.execute(
             "SELECT id, digest, sequence, copies, same FROM message WHERE id > ? AND id <= ? ORDER BY id",
             (after.bytes, bound),
         ):
-            yield Testimony(UUID(bytes=row[0]), row[1], row[2], row[3], bool(row[4]))
+            yield Testimony(UUID(bytes=row[0]), row[1], row[2], row[3], bool(row[4]), tuple(waiting.get(row[0], ())))
 
     def disagreeing(self, testimony: Testimony, truth: bytes | None) -> list[int]:
         """The stream sequences of the messages on a transaction whose digest is not `truth` (None: all of them)."""
         copies = list(self._db.execute("SELECT sequence, digest FROM again WHERE id = ?", (testimony.id.bytes,)))
-        if testimony.sequence is not None and testimony.sequence not in {sequence for sequence, _ in copies}:
+        if testimony.sequence is not None:
             copies.append((testimony.sequence, testimony.digest))
-        return sorted(sequence for sequence, said in copies if sequence is not None and said != truth)
+        return sorted(sequence for sequence, said in copies if said != truth)
 
     def agreeing(self, testimony: Testimony, truth: bytes) -> bool:
-        """Whether any message or outbox row on a transaction has the digest `truth`."""
+        """Whether any message on a transaction has the digest `truth`."""
         if testimony.digest == truth:
             return True
         found = self._db.execute(
