@@ -74,28 +74,20 @@ async def create_batch(call: Call) -> Answer:
 
     With `atomic` true all are posted in one database transaction or none is: where one is refused, its result says
     why, and the others' results are `batch_aborted`. With `atomic` false each stands for itself, though many share a
-    database transaction for speed. A body that cannot be read refuses the whole request. A dry run evaluates each
-    posting by itself against the ledger as it is, not after the ones before it.
+    database transaction for speed. A body that cannot be read refuses the whole request. A dry run evaluates them
+    together, each after the ones before it, and answers 200 for each that would be posted.
     """
     body: BatchRequest = await BATCH.read(call)
     commands = _commands(call, body)
-    outcomes: list[Result]
-    if is_dry_run(call):
-        outcomes = [await _previewed(call, command) for command in commands]
-        return Answer(200, _results(call, outcomes, status=200))
     posting = call.service.posting
     deadline = call.service.settings.request_deadline
+    dry = is_dry_run(call)
     outcomes = _refused_alone(commands) if body.atomic else []
-    if not outcomes:
+    if not outcomes and dry:
+        outcomes = await posting.preview_many(commands, atomic=body.atomic)
+    elif not outcomes:
         outcomes = await posting.submit_many(commands, atomic=body.atomic, deadline=deadline)
-    return Answer(200, _results(call, outcomes, status=201))
-
-
-async def _previewed(call: Call, command: PostEntries) -> Result:
-    try:
-        return await call.service.posting.preview(command)
-    except LedgerError as error:
-        return error
+    return Answer(200, _results(call, outcomes, status=200 if dry else 201))
 
 
 def _refused_alone(commands: Sequence[PostEntries]) -> list[Result]:

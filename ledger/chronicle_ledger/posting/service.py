@@ -15,12 +15,11 @@ from datetime import UTC, datetime
 
 import structlog
 
-from chronicle_ledger.domain.book import NotLoaded
 from chronicle_ledger.domain.commands import Command
 from chronicle_ledger.domain.errors import DatabaseUnavailable, IdempotencyKeyReused, LedgerError
 from chronicle_ledger.domain.evaluate import check
 from chronicle_ledger.domain.needs import Facts, accounts_of
-from chronicle_ledger.posting.batch import Clock, evaluate_one, need_of
+from chronicle_ledger.posting.batch import Clock, evaluate_works, need_of
 from chronicle_ledger.posting.dispatcher import Dispatcher
 from chronicle_ledger.posting.metrics import Counters, PostingMetrics
 from chronicle_ledger.posting.runner import Runner
@@ -138,18 +137,33 @@ class PostingService:
 
     async def preview(self, command: Command) -> Posted:
         """What `submit` would answer now; nothing is written. Raises as `submit` does."""
-        check(command)
-        work = Work((command,), accounts_of(command, self._facts), 0.0)
-        for _ in range(_PREVIEW_PASSES):
+        return _raised((await self.preview_many([command], atomic=True))[0])
+
+    async def preview_many(self, commands: Sequence[Command], *, atomic: bool) -> list[Result]:
+        """What `submit_many` would answer now, each seeing what those before it would do; nothing is written.
+
+        Raises as `submit_many` does.
+        """
+        refused = {} if atomic else _refused(commands)
+        if atomic:
+            for command in commands:
+                check(command)
+        groups = [tuple(commands)] if atomic else [(c,) for i, c in enumerate(commands) if i not in refused]
+        works = [Work(group, set(), 0.0) for group in groups]
+        for _ in range(_PREVIEW_PASSES if works else 0):
+            for work in works:
+                work.accounts = work.accounts.union(*[accounts_of(command, self._facts) for command in work.commands])
             async with self._database.connection() as connection:
-                book = await load_book(connection, need_of([work]), lock=False)
+                book = await load_book(connection, need_of(works), lock=False)
             book.currencies = self._facts.currencies
-            self._facts.learn(book, work.accounts)
-            try:
-                return evaluate_one(book, command, self._clock())[0]
-            except NotLoaded as missing:
-                work.accounts |= missing.account_ids
-        raise DatabaseUnavailable("The accounts of this request keep changing; try again.")
+            self._facts.learn(book, set().union(*[work.accounts for work in works]))
+            attempt, _ = evaluate_works(book, works, self._clock())
+            if not attempt.incomplete:
+                answers = iter([result for _, results in attempt.answers for result in results])
+                return [refused[i] if i in refused else next(answers) for i in range(len(commands))]
+        if works:
+            raise DatabaseUnavailable("The accounts of this request keep changing; try again.")
+        return list(refused.values())
 
     async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - a bound, not a cancellation
         """Take nothing new and finish what is there, for `timeout` seconds at most; whether all was finished."""
@@ -266,6 +280,17 @@ class PostingService:
                 # Only after cancellation or a defect is anyone still waiting here.
                 self._finish(work, [DatabaseUnavailable("This replica gave up on it; try again with the same key.")])
             self.metrics.batch(sum(len(work.commands) for work in answered))
+
+
+def _refused(commands: Sequence[Command]) -> dict[int, LedgerError]:
+    """Which of `commands`, by index, are refused without a look at the ledger, and why."""
+    refused = {}
+    for index, command in enumerate(commands):
+        try:
+            check(command)
+        except LedgerError as error:
+            refused[index] = error
+    return refused
 
 
 def _raised(result: Result) -> Posted:

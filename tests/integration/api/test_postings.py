@@ -115,6 +115,49 @@ def test_a_dry_run_refuses_what_a_posting_would(ledger: Ledger) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "insufficient_funds")
 
 
+@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize(
+    ("third_amount", "to_itself", "refused", "code"),
+    [(29, False, None, None), (30, False, 3, "insufficient_funds"), (31, False, 2, "insufficient_funds"),
+     (1, True, 2, "duplicate_account")],
+    ids=["nothing is refused", "the fourth is", "the third is", "the third is, whatever the ledger holds"],
+)  # fmt: skip
+def test_a_batchs_dry_run_says_what_the_batch_then_does(
+    api: Api, ledger: Ledger, third_amount: int, refused: int | None, code: str | None, *, atomic: bool, to_itself: bool
+) -> None:
+    first, second, third = ledger.open(20), ledger.open(), ledger.open()
+    to = second if to_itself else third
+    items = [
+        {"type": "deposit", "idempotency_key": f"a-{first}", "account_id": first, "amount": 10},
+        {"type": "transfer", "idempotency_key": f"b-{first}", "source": first, "destination": second, "amount": 30},
+        {"type": "transfer", "idempotency_key": f"c-{first}", "source": second, "destination": to,
+         "amount": third_amount},
+        {"type": "withdrawal", "idempotency_key": f"d-{first}", "account_id": second, "amount": 1},
+        {"type": "deposit", "idempotency_key": f"a-{first}", "account_id": first, "amount": 10},
+    ]  # fmt: skip
+    body = {"atomic": atomic, "transactions": items}
+    before = api.size()
+    dry = ledger.client.post("/v1/transactions:batch?dry_run=true", json=body)
+    assert dry.status_code == 200
+    assert api.size() == before
+    posted = ledger.client.post("/v1/transactions:batch", json=body)
+    told, done = ([_outcome(result) for result in answer.json()["results"]] for answer in (dry, posted))
+    assert told == done
+    others = "batch_aborted" if atomic and refused is not None else None
+    assert [outcome[1] for outcome in told] == [code if index == refused else others for index in range(len(items))]
+    assert {result["status"] for result in dry.json()["results"] if "transaction" in result} <= {200}
+
+
+def _outcome(result: dict[str, Any]) -> tuple[Any, ...]:
+    """What a dry run and the posting after it have in common: not the times, nor the hashes over them."""
+    transaction, problem = result.get("transaction"), result.get("problem") or {}
+    return (
+        transaction and (transaction["id"], transaction["kind"], transaction["entries"]),
+        problem.get("code"),
+        (problem.get("detail"), result.get("replayed")),
+    )
+
+
 def test_an_etag_guards_a_change_and_saves_a_transfer_of_what_is_known(client: httpx.Client, ledger: Ledger) -> None:
     account = ledger.open(10)
     url = f"/v1/accounts/{account}"
