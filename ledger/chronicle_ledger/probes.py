@@ -27,7 +27,8 @@ class Readiness:
         if self._lifecycle.draining:
             return "draining"
         try:
-            reason = await asyncio.wait_for(self._role.ready(), READY_TIMEOUT)
+            async with asyncio.timeout(READY_TIMEOUT):
+                reason = await self._role.ready()
         except TimeoutError:
             reason = "no answer in time"
         metrics.READY.set(reason is None)

@@ -81,7 +81,8 @@ class Lifecycle:
     async def delay(self, seconds: float) -> None:
         """Wait `seconds`, less where a second signal comes."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._hurried.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._hurried.wait()
 
 
 class Listener(uvicorn.Server):
@@ -115,8 +116,7 @@ async def serve(settings: Settings, role: Role, app: ASGIApp, lifecycle: Lifecyc
             lifecycle.begin_drain()
         log.info("draining", role=role.name, seconds=settings.drain_timeout)
         await _drain(settings, role, lifecycle, listener, served)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(working), 1.0)
+        await asyncio.wait({working}, timeout=1.0)
         failed = failed or _report(working, served)
     finally:
         for task in background:
@@ -139,7 +139,8 @@ async def _drain(
     await asyncio.wait({served})
     left = max(0.1, deadline - time.monotonic())
     try:
-        await asyncio.wait_for(role.drain(left), left + 1.0)
+        async with asyncio.timeout(left + 1.0):
+            await role.drain(left)
     except TimeoutError:
         log.warning("drain not finished in time; what is left is retried by its caller", role=role.name)
 

@@ -100,6 +100,17 @@ class EventBench:
                 await task
             await role.stop()
 
+    @staticmethod
+    async def kill(task: asyncio.Task[Any]) -> None:
+        """End a running role as SIGKILL would, without its farewells.
+
+        Asked until it ends: nats-py waits by `asyncio.wait_for`, which before Python 3.12 can lose a cancellation
+        (python/cpython#86296).
+        """
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.5)
+
     def relay(self, *, publisher: Publisher | None = None, broken: Sabotage | None = None) -> Relay:
         """One more relay."""
         bus = Bus({"servers": list(self.nats.urls)}, "relay")

@@ -129,7 +129,8 @@ class ApiRole:
             await self._events.close()
         if self._database is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._database.close(), 2.0)
+                async with asyncio.timeout(2.0):
+                    await self._database.close()
 
     def _running(self) -> Service:
         if self._service is None:

@@ -106,7 +106,8 @@ class Bus:
     async def wait_connected(self, seconds: float) -> bool:
         """Wait until connected, `seconds` at most."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._up.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._up.wait()
         return self.connected
 
     async def disconnection(self) -> None:
@@ -133,7 +134,8 @@ class Bus:
         if self._client is not None:
             # close() flushes first; on a dead connection that would wait for the time-out of a server that is gone.
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(self._client.close(), 2.0)
+                async with asyncio.timeout(2.0):
+                    await self._client.close()
 
 
 def _setter(event: asyncio.Event) -> Any:

@@ -84,7 +84,8 @@ class Projector:
                 pause = await self._step() if self.active else await self._stand_by()
                 if pause > 0:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._ending.wait(), pause)
+                        async with asyncio.timeout(pause):
+                            await self._ending.wait()
         finally:
             self.active = False
             renewing.cancel()

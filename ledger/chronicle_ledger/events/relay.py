@@ -94,7 +94,8 @@ class Relay:
                 pause = await self._step()
                 if pause > 0:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._ending.wait(), pause)
+                        async with asyncio.timeout(pause):
+                            await self._ending.wait()
         finally:
             for helper in helpers:
                 helper.cancel()

@@ -58,7 +58,10 @@ class Shares:
         while True:
             begun = self._clock()
             try:
-                await asyncio.wait_for(self.renew(), self._seconds)
+                # Not wait_for: before Python 3.12 it can lose a cancellation that comes as its work ends
+                # (python/cpython#86296), and this loop would never end.
+                async with asyncio.timeout(self._seconds):
+                    await self.renew()
             except TROUBLE as error:
                 log.warning("leases not renewed", role=self._role, error=str(error).strip() or type(error).__name__)
             await asyncio.sleep(max(0.05, self._seconds / RENEWALS - (self._clock() - begun)))

@@ -152,7 +152,7 @@ async def test_one_projector_works_and_another_takes_over_when_it_dies(bench: Ev
         async with bench.running(second):
             assert first._shares is not None
             first._shares.give_up = _nothing  # type: ignore[method-assign]
-            task.cancel()
+            await bench.kill(task)
             await bench.post(50)
             await until(lambda: _active(second), "the second takes over within seconds", seconds=10)
             await bench.caught_up()

@@ -35,7 +35,7 @@ async def test_relays_share_the_shards_and_take_over_those_of_a_dead_one(any_ben
         await until(lambda: _equal(held(first, second), [8, 8]), "each relay holds half of the shards")
         # Killed: it neither drains nor gives its leases back, so they have to run out.
         first.shares.give_up = _nothing  # type: ignore[method-assign]
-        first_task.cancel()
+        await any_bench.kill(first_task)
         await until(lambda: _equal(held(second), [16]), "the other takes over within seconds", seconds=10)
         await any_bench.post(100)
         await until(lambda: _empty(any_bench), "all events are published")
