@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+# Two workers: what the smallest machine that this is meant for has. Tests marked `alone` run by themselves afterwards.
+PARALLEL ?= -n 2
 LOCKS := $(wildcard requirements/*.lock)
 
 ##@ Start here
@@ -34,10 +36,11 @@ format: $(VENV)/.dev ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix .
 
 unit: $(VENV)/.dev ## The tests that need no server
-	$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+	$(BIN)/pytest tests/unit $(PARALLEL) $(PYTEST_ARGS)
 
 integration: $(VENV)/.dev ## The tests on real servers of this machine
-	$(BIN)/pytest tests/integration $(PYTEST_ARGS)
+	$(BIN)/pytest tests/integration -m 'not alone' $(PARALLEL) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/pytest tests/integration -m alone $(PYTEST_ARGS)
 
 bench: $(VENV)/.dev ## Measure; results as a table and as JSON in tests/bench/results/
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)

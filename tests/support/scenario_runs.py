@@ -37,11 +37,25 @@ async def run_on_this_machine(
     injector: Callable[[Target], Injector] = LocalInjector,
 ) -> ScenarioRecord:
     """Start a ledger, run one scenario, stop the ledger."""
-    run_dir = new_run(folder / "runs")
-    options = RunOptions(seed=11, rate=rate, timing=Timing(window=window), sabotage=sabotage)
     async with LocalCluster(LocalSpec(database=database, sabotage=sabotage)) as cluster:
-        target = cluster.target
-        journal = await run_all(target, injector(target), [scenario], options, run_dir)
+        return await run_on(
+            cluster.target, scenario, folder, window=window, rate=rate, sabotage=sabotage, injector=injector
+        )
+
+
+async def run_on(
+    target: Target,
+    scenario: Scenario,
+    folder: Path,
+    *,
+    window: float,
+    rate: float = 60.0,
+    sabotage: str | None = None,
+    injector: Callable[[Target], Injector] = LocalInjector,
+) -> ScenarioRecord:
+    """Run one scenario on a ledger that is there. `window` in seconds, `rate` in requests a second."""
+    options = RunOptions(seed=11, rate=rate, timing=Timing(window=window), sabotage=sabotage)
+    journal = await run_all(target, injector(target), [scenario], options, new_run(folder / "runs"))
     return journal.scenarios[0]
 
 

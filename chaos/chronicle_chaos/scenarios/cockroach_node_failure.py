@@ -9,19 +9,23 @@ from chronicle_chaos.checkers.health import HealthSays
 from chronicle_chaos.faults import Component, NodeKill
 from chronicle_chaos.scenarios.scenario import Scenario
 
-# A killed leaseholder stalls its ranges until its leases have run out: 7 to 10 s on CockroachDB 20.1, more on a busy
-# machine. The gap that is allowed says "the quorum goes on", the gap that was is in the journal.
+# A killed leaseholder stalls its ranges until its leases have run out and each range has found a new one: 7 to 17 s on
+# CockroachDB 20.1, most where the range with the nodes' own liveness was among them. The gap that is allowed says "the
+# quorum goes on", the gap that was is in the journal. While it lasts the ledger can neither be read nor written, and
+# /health may say so; after it, `degraded` is the one true answer.
+STALL = 25.0
+
 SCENARIO = Scenario(
     name="cockroach-node-failure",
     title="One of three CockroachDB nodes is killed",
     claim="writes go on with two of three, /health says degraded until the node is back, nothing acknowledged is lost",
     fault=NodeKill(Component.COCKROACH),
-    window=30.0,
+    window=40.0,
     recovery=90.0,
     checks=(
         *ALWAYS,
-        Availability(share=0.95, gap=25.0, accepted=50),
+        Availability(share=0.95, gap=STALL, accepted=50),
         Replication(),
-        HealthSays(during=frozenset({"degraded"}), within=15.0),
+        HealthSays(during=frozenset({"degraded"}), within=STALL),
     ),
 )

@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 
 from chronicle_chaos.journal import read_journal
-from chronicle_chaos.local.binaries import find_cockroach
 from chronicle_chaos.rejudging import judge_again
-from support.scenario_runs import run_on_this_machine, shortened
 
 COMMAND = [str(Path(sys.executable).with_name("chronicle")), "scenario", "run"]
 
@@ -62,13 +60,3 @@ async def test_an_interrupted_run_heals_and_leaves_no_process(tmp_path: Path, nu
     assert (record.verdict, record.cleanup.result) == ("Aborted", "Clean")
     assert record.fault_window is not None
     assert record.fault_window.healed is not None
-
-
-@pytest.mark.cockroach
-@pytest.mark.skipif(find_cockroach() is None, reason="no cockroach binary (CHRONICLE_COCKROACH, PATH, chronicle fetch)")
-@pytest.mark.parametrize("name", ["cockroach-node-failure", "network-partition"])
-async def test_scenarios_that_need_a_quorum_pass_on_three_nodes(tmp_path: Path, name: str) -> None:
-    record = await run_on_this_machine(shortened(name), tmp_path, database="cockroach", window=35.0, rate=30.0)
-    assert record.verdict == "Passed", record.message
-    assert record.fault_confirmed
-    assert record.lost_writes == 0

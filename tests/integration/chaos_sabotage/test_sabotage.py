@@ -39,11 +39,17 @@ async def test_each_guarantee_has_checks_that_fail_without_it(sabotage: str, fin
     assert set(failed_checks(record)) - TIMED == finds, failed_checks(record)
 
 
+@pytest.mark.alone
 @pytest.mark.cockroach
 @pytest.mark.skipif(find_cockroach() is None, reason="no cockroach binary (CHRONICLE_COCKROACH, PATH, chronicle fetch)")
 async def test_a_minority_that_accepts_is_found(tmp_path: Path) -> None:
     record = await run_on_this_machine(
-        shortened("network-partition"), tmp_path, database="cockroach", window=20.0, sabotage="minority-rejection"
+        shortened("network-partition"),
+        tmp_path,
+        database="cockroach",
+        window=20.0,
+        rate=30.0,
+        sabotage="minority-rejection",
     )
     assert record.fault_confirmed
     assert record.verdict == "Failed", record.message

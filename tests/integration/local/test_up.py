@@ -21,7 +21,7 @@ import pytest
 from chronicle_chaos.faults import Component, Crashes, NodeKill, Outage, Partition
 from chronicle_chaos.injection import Injection, NotApplicable
 from chronicle_chaos.injectors.local import LocalInjector
-from chronicle_chaos.local.binaries import chronicle, find_cockroach
+from chronicle_chaos.local.binaries import chronicle
 from chronicle_chaos.local.control import Control
 from chronicle_chaos.local.ports import LOOPBACK
 from chronicle_chaos.local.waiting import until
@@ -223,24 +223,6 @@ async def test_an_outage_and_a_crash_are_done_proven_and_undone_from_another_pro
         assert (await injector.evidence(crash)).proven
         await _heal(injector, crash)
         assert "release" in (short_folder / "undo.jsonl").read_text()
-
-
-@pytest.mark.cockroach
-@pytest.mark.skipif(find_cockroach() is None, reason="no cockroach binary; set CHRONICLE_COCKROACH or fetch one")
-async def test_a_partition_cuts_both_ways_and_nothing_inside_the_majority(short_folder: Path) -> None:
-    async with _up(short_folder, "cockroach") as (_, target):
-        injector = LocalInjector(target)
-        await injector.preflight(Partition())
-        undo = FileUndoLog(short_folder / "undo.jsonl", "test")
-        cut = await injector.inject(Partition(), undo, Random(1))
-        evidence = await injector.evidence(cut)
-        assert evidence.proven, evidence
-        assert [o.after for o in evidence.observations] == ["timed out", "timed out", "answers"]
-        await _heal(injector, cut)
-
-        kill = await injector.inject(NodeKill(Component.COCKROACH), undo, Random(1))
-        assert (await injector.evidence(kill)).proven
-        await _heal(injector, kill)
 
 
 async def _heal(injector: LocalInjector, injection: Injection) -> None:

@@ -1,0 +1,71 @@
+"""Three real CockroachDB nodes in two regions, one ledger for all of it: the faults that need a quorum, and what the
+scenarios make of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from random import Random
+
+import pytest
+import pytest_asyncio
+
+from chronicle_chaos.faults import Component, NodeKill, Partition
+from chronicle_chaos.injection import Injection
+from chronicle_chaos.injectors.local import LocalInjector
+from chronicle_chaos.local.binaries import find_cockroach
+from chronicle_chaos.local.cluster import LocalCluster, LocalSpec
+from chronicle_chaos.local.waiting import until
+from chronicle_chaos.target import Target
+from chronicle_chaos.undo import FileUndoLog
+from support.scenario_runs import failed_checks, run_on, shortened
+
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.cockroach,
+    pytest.mark.skipif(
+        find_cockroach() is None, reason="no cockroach binary (CHRONICLE_COCKROACH, PATH, chronicle fetch)"
+    ),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def target() -> AsyncIterator[Target]:
+    """A ledger on three nodes."""
+    async with LocalCluster(LocalSpec(database="cockroach")) as cluster:
+        yield cluster.target
+
+
+async def test_a_partition_cuts_both_ways_and_nothing_inside_the_majority(target: Target, tmp_path: Path) -> None:
+    injector = LocalInjector(target)
+    await injector.preflight(Partition())
+    undo = FileUndoLog(tmp_path / "undo.jsonl", "test")
+    cut = await injector.inject(Partition(), undo, Random(1))
+    evidence = await injector.evidence(cut)
+    assert evidence.proven, evidence
+    assert [o.after for o in evidence.observations] == ["timed out", "timed out", "answers"]
+    await _heal(injector, cut)
+
+    kill = await injector.inject(NodeKill(Component.COCKROACH), undo, Random(1))
+    assert (await injector.evidence(kill)).proven
+    await _heal(injector, kill)
+
+
+@pytest.mark.parametrize(("name", "window"), [("network-partition", 32.0), ("cockroach-node-failure", 35.0)])
+async def test_scenarios_that_need_a_quorum_pass_on_three_nodes(
+    target: Target, tmp_path: Path, name: str, window: float
+) -> None:
+    record = await run_on(target, shortened(name), tmp_path, window=window, rate=30.0)
+    assert record.verdict == "Passed", (record.message, failed_checks(record))
+    assert record.fault_confirmed
+    assert record.lost_writes == 0
+
+
+async def _heal(injector: LocalInjector, injection: Injection) -> None:
+    await injector.heal(injection)
+
+    async def healed() -> bool:
+        return (await injector.healed(injection)).proven
+
+    await until(healed, "everything is back", seconds=60)
