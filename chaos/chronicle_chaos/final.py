@@ -17,6 +17,12 @@ from chronicle_chaos.errors import UnreadableRun
 PAGE = 500
 READS_AT_ONCE = 16
 
+ROUNDS = 6
+"""How often the accounts are looked at again when something still changed."""
+
+PAUSE = 0.3
+"""Seconds between two attempts at one read, and between two looks at accounts that change."""
+
 PROOF_SECONDS = 60.0
 """A proof reads the whole ledger, so it may take longer than any other read."""
 
@@ -53,7 +59,12 @@ class FinalReads(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class FinalReader:
-    """Reads through `url`; each read is tried again for up to `patience` seconds."""
+    """Reads through `url`; each read is tried again for up to `patience` seconds.
+
+    What is read is one state of the ledger although it takes many requests: the accounts are read until a second look
+    finds each at the version that was read (a double collect: Afek et al., "Atomic snapshots of shared memory", JACM 40
+    (1993)). A request whose client gave up may otherwise be posted between two reads, and be seen on one side only.
+    """
 
     client: LedgerClient
     url: str
@@ -64,15 +75,45 @@ class FinalReader:
         transaction that a client was told of but is missing from them, the proof, and the sum over the currency."""
         reads = FinalReads()
         gate = asyncio.Semaphore(READS_AT_ONCE)
-        await asyncio.gather(*(self._account(account, reads, gate) for account in accounts))
+        wanted = list(accounts)
+        await asyncio.gather(*(self._account(account, reads, gate) for account in wanted))
+        await self._settle(wanted, reads, gate)
         found = reads.transaction_ids()
         await asyncio.gather(*(self._transaction(t, reads, gate) for t in sorted(found ^ acknowledged)))
         await self._currency(currency, reads)
         await self._proof(reads)
         return reads
 
+    async def _settle(self, accounts: list[str], reads: FinalReads, gate: asyncio.Semaphore) -> None:
+        """Read again whatever changed since it was read, until nothing has."""
+        for number in range(ROUNDS):
+            if number:
+                await asyncio.sleep(PAUSE)
+            looks = await asyncio.gather(*(self._changed(account, reads, gate) for account in accounts))
+            changed = [account for account, differs in zip(accounts, looks, strict=True) if differs]
+            if not changed or reads.errors:
+                return
+            await asyncio.gather(*(self._account(account, reads, gate) for account in changed))
+        reads.errors.append(f"{len(changed)} accounts were still changing after {ROUNDS} looks, with the load off")
+
+    async def _changed(self, account: str, reads: FinalReads, gate: asyncio.Semaphore) -> bool:
+        """Whether the account, or its entries when they were read, are ahead of the version that was read."""
+        async with gate:
+            body = await self._get(f"/v1/accounts/{account}", reads)
+        read = reads.accounts.get(account)
+        if body is None or read is None:
+            return False
+        newest = read.entries[-1]["version"] if read.entries else read.version
+        return bool(body["version"] != read.version or newest != read.version)
+
     async def _get(self, path: str, reads: FinalReads) -> Any:
-        answer = await self.client.get(self.url + path, timeout=self.patience)
+        deadline = asyncio.get_running_loop().time() + self.patience
+        while True:
+            left = deadline - asyncio.get_running_loop().time()
+            answer = await self.client.get(self.url + path, timeout=max(PAUSE, left))
+            if answer.kind in {"ok", "refused"} or left < 2 * PAUSE:
+                break
+            await asyncio.sleep(PAUSE)
         if answer.kind == "ok":
             return answer.body
         if answer.status != 404:
