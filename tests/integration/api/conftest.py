@@ -1,13 +1,11 @@
-"""A real PostgreSQL and real API processes, as an operator would start them."""
+"""Real API processes on a real PostgreSQL, as an operator would start them."""
 
 from __future__ import annotations
 
 import subprocess
-import uuid
 from collections.abc import Callable, Iterator
 
 import httpx
-import psycopg
 import pytest
 
 from support import ledger_servers
@@ -15,21 +13,11 @@ from support.api_process import CHRONICLE, Api, Ledger, environment, until
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL with an empty database."""
-    with ledger_servers.postgres() as urls:
-        yield urls[0].format(database="postgres")
-
-
-@pytest.fixture(scope="session")
-def new_database(postgres: str) -> Callable[[], str]:
+def new_database(postgres_server: list[str]) -> Callable[[], str]:
     """Make a migrated database of its own; its URL."""
 
     def make() -> str:
-        name = f"api_{uuid.uuid4().hex[:12]}"
-        with psycopg.connect(postgres, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        url = postgres.replace("/postgres?", f"/{name}?")
+        url = ledger_servers.create_database(postgres_server)[0]
         subprocess.run([CHRONICLE, "migrate"], env=environment(url), check=True, capture_output=True)
         return url
 

@@ -139,13 +139,13 @@ def test_an_api_without_a_key_file_says_that_it_is_open(api: Api) -> None:
     assert any(warning.startswith("access is open") for warning in warnings)
 
 
-def test_an_unreadable_key_file_stops_the_start(postgres: str, tmp_path: Path) -> None:
+def test_an_unreadable_key_file_stops_the_start(postgres_url: str, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     file.write_text('{"keys": [{"name": "x", "role": "king", "sha256": "00"}]}')
     ended = subprocess.run(
         [CHRONICLE, "serve", "api"],
         check=False,
-        env=environment(postgres, KEYS_FILE=str(file)),
+        env=environment(postgres_url, KEYS_FILE=str(file)),
         capture_output=True,
         text=True,
     )

@@ -110,8 +110,8 @@ def test_without_its_database_a_request_is_told_to_come_again(stranded: Api, met
     assert int(answer.headers["retry-after"]) >= 1
 
 
-def test_an_api_is_not_ready_before_the_schema_is_there(postgres: str, start_api: Callable[..., Api]) -> None:
-    api = start_api(postgres, wait=False)
+def test_an_api_is_not_ready_before_the_schema_is_there(postgres_url: str, start_api: Callable[..., Api]) -> None:
+    api = start_api(postgres_url, wait=False)
     until(lambda: "chronicle migrate" in httpx.get(f"{api.url}/health").text, "health names the command to run")
     assert httpx.get(f"{api.url}/readyz").status_code == 503
 

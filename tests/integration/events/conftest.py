@@ -1,4 +1,4 @@
-"""Real servers for the tests of events: one PostgreSQL, three CockroachDB nodes and three NATS servers a session."""
+"""Three real NATS servers a session, and ledgers with relays and projectors around them."""
 
 from __future__ import annotations
 
@@ -11,26 +11,8 @@ from nats.js.errors import NotFoundError
 
 from chronicle_ledger.events.stream import DEAD_STREAM, STREAM
 from chronicle_ledger.store.migrate import migrate
-from support import ledger_servers
 from support.event_bench import EventBench
 from support.event_servers import NatsCluster
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[list[str]]:
-    """A PostgreSQL."""
-    with ledger_servers.postgres() as urls:
-        yield urls
-
-
-@pytest.fixture(scope="session")
-def cockroach_cluster() -> Iterator[list[str]]:
-    """Three CockroachDB nodes."""
-    binary = ledger_servers.cockroach_binary()
-    if not binary:
-        pytest.skip("no cockroach binary; set CHRONICLE_COCKROACH to one to run this on three real nodes")
-    with ledger_servers.cockroach(binary) as urls:
-        yield urls
 
 
 @pytest.fixture(scope="session")
@@ -69,20 +51,21 @@ async def nats(nats_servers: NatsCluster) -> NatsCluster:
 
 
 @pytest.fixture
-async def bench(postgres_server: list[str], nats: NatsCluster) -> AsyncIterator[EventBench]:
+async def bench(postgres_url: str, nats: NatsCluster) -> AsyncIterator[EventBench]:
     """A migrated PostgreSQL database with accounts, and relays and projectors for the asking."""
-    url = ledger_servers.create_database(postgres_server)[0]
-    await migrate(url)
-    async with EventBench(url, nats) as made:
-        await made.open_accounts()
+    async with _bench(postgres_url, nats) as made:
         yield made
 
 
-@pytest.fixture(params=["postgresql", pytest.param("cockroachdb", marks=pytest.mark.cockroach)])
-async def any_bench(request: pytest.FixtureRequest, nats: NatsCluster) -> AsyncIterator[EventBench]:
+@pytest.fixture
+async def any_bench(urls: list[str], nats: NatsCluster) -> AsyncIterator[EventBench]:
     """The same on each kind of database in turn."""
-    name = "postgres_server" if request.param == "postgresql" else "cockroach_cluster"
-    url = ledger_servers.create_database(request.getfixturevalue(name))[0]
+    async with _bench(urls[0], nats) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def _bench(url: str, nats: NatsCluster) -> AsyncIterator[EventBench]:
     await migrate(url)
     async with EventBench(url, nats) as made:
         await made.open_accounts()

@@ -18,10 +18,9 @@ from support.event_servers import NatsCluster
 
 
 @pytest.fixture
-async def database_url(postgres_server: list[str]) -> str:
-    url = ledger_servers.create_database(postgres_server)[0]
-    await migrate(url)
-    return url
+async def database_url(postgres_url: str) -> str:
+    await migrate(postgres_url)
+    return postgres_url
 
 
 @pytest.fixture
