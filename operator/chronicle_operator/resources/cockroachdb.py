@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from chronicle_operator.resources import names, placement
+from chronicle_operator.resources import names, placement, stateful_set
 from chronicle_operator.resources.context import LedgerContext, Manifest
-from chronicle_operator.resources.labels import labels, metadata, selector
+from chronicle_operator.resources.labels import metadata, selector
 from chronicle_operator.resources.placement import Group
 from chronicle_operator.resources.podkit import (
     COCKROACH_USER,
     CONTAINER_SECURITY,
     certificate_volume,
+    common,
     disruption_budget,
     environment,
     http_probe,
     mount,
-    pod_security,
-    pull_secrets,
     resources,
     secret_annotations,
     service,
 )
-from chronicle_operator.resources.podkit import placement as placed
 
 COMPONENT = "cockroachdb"
 COMMAND = "/cockroach/cockroach"
@@ -71,46 +69,16 @@ def _public(ledger: LedgerContext, region: str | None) -> Manifest:
 
 
 def _stateful_set(ledger: LedgerContext, group: Group) -> Manifest:
-    spec = ledger.spec.cockroachdb
-    name = names.cockroach(ledger.name, group.region_name)
-    claim: Manifest = {
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": spec.storage.size}},
-    }
-    if spec.storage.storage_class_name:
-        claim["storageClassName"] = spec.storage.storage_class_name
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": metadata(ledger, name, COMPONENT, group.region_name),
-        "spec": {
-            "serviceName": names.cockroach(ledger.name),
-            "replicas": 0 if ledger.spec.hibernated else group.replicas,
-            "podManagementPolicy": "Parallel",
-            # Pods are replaced by the operator, one at a time in all regions, once replication is whole again.
-            "updateStrategy": {"type": "OnDelete"},
-            "persistentVolumeClaimRetentionPolicy": {
-                "whenDeleted": ledger.spec.deletion_policy.value,
-                "whenScaled": "Retain",
-            },
-            "selector": {"matchLabels": selector(ledger, COMPONENT, group.region_name)},
-            "template": {
-                "metadata": {
-                    "labels": labels(ledger, COMPONENT, group.region_name),
-                    "annotations": secret_annotations(ledger, [names.cockroach_node_certificate(ledger.name)]),
-                },
-                "spec": _pod(ledger, group),
-            },
-            "volumeClaimTemplates": [
-                {
-                    "apiVersion": "v1",
-                    "kind": "PersistentVolumeClaim",
-                    "metadata": {"name": "data", "labels": selector(ledger, COMPONENT, group.region_name)},
-                    "spec": claim,
-                }
-            ],
-        },
-    }
+    return stateful_set.build(
+        ledger,
+        group,
+        COMPONENT,
+        names.cockroach(ledger.name, group.region_name),
+        headless=names.cockroach(ledger.name),
+        storage=ledger.spec.cockroachdb.storage,
+        annotations=secret_annotations(ledger, [names.cockroach_node_certificate(ledger.name)]),
+        pod=_pod(ledger, group),
+    )
 
 
 def _pod(ledger: LedgerContext, group: Group) -> Manifest:
@@ -132,11 +100,7 @@ def _pod(ledger: LedgerContext, group: Group) -> Manifest:
         arguments.append(f"--locality=region={group.region.name}")
     return {
         "serviceAccountName": names.cockroach(ledger.name),
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        **pull_secrets(ledger),
-        **placed(ledger, COMPONENT, group.region),
-        "securityContext": pod_security(COCKROACH_USER),
+        **common(ledger, COMPONENT, group.region, COCKROACH_USER),
         "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
         "containers": [
             {

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from chronicle_operator.resources import names, nats_config, placement
+from chronicle_operator.resources import names, nats_config, placement, stateful_set
 from chronicle_operator.resources.context import LedgerContext, Manifest
-from chronicle_operator.resources.labels import labels, metadata, selector
+from chronicle_operator.resources.labels import metadata, selector
 from chronicle_operator.resources.placement import Group
 from chronicle_operator.resources.podkit import (
     CONTAINER_SECURITY,
     NATS_USER,
     certificate_volume,
+    common,
     disruption_budget,
     environment,
     from_secret,
     http_probe,
     mount,
-    pod_security,
-    pull_secrets,
     resources,
     secret_annotations,
     service,
 )
-from chronicle_operator.resources.podkit import placement as placed
 
 COMPONENT = "nats"
 PORTS = {"client": names.NATS_PORT, "routes": names.NATS_ROUTE_PORT, "monitor": names.NATS_MONITOR_PORT}
@@ -74,47 +72,19 @@ def _config_map(ledger: LedgerContext, group: Group) -> Manifest:
 
 
 def _stateful_set(ledger: LedgerContext, group: Group) -> Manifest:
-    spec = ledger.spec.nats
-    name = names.nats(ledger.name, group.region_name)
-    claim: Manifest = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": spec.storage.size}}}
-    if spec.storage.storage_class_name:
-        claim["storageClassName"] = spec.storage.storage_class_name
-    annotations = {
-        "ledger.chronicle.dev/hash-config": names.digest(_config(ledger, group)),
-        **secret_annotations(ledger, [names.nats_certificate(ledger.name), names.nats_password(ledger.name)]),
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": metadata(ledger, name, COMPONENT, group.region_name),
-        "spec": {
-            "serviceName": names.nats_headless(ledger.name),
-            "replicas": 0 if ledger.spec.hibernated else group.replicas,
-            # One after the other, the first server would wait for ever for a quorum of servers not yet started.
-            "podManagementPolicy": "Parallel",
-            "updateStrategy": {"type": "OnDelete"},
-            "persistentVolumeClaimRetentionPolicy": {
-                "whenDeleted": ledger.spec.deletion_policy.value,
-                "whenScaled": "Retain",
-            },
-            "selector": {"matchLabels": selector(ledger, COMPONENT, group.region_name)},
-            "template": {
-                "metadata": {
-                    "labels": labels(ledger, COMPONENT, group.region_name),
-                    "annotations": annotations,
-                },
-                "spec": _pod(ledger, group),
-            },
-            "volumeClaimTemplates": [
-                {
-                    "apiVersion": "v1",
-                    "kind": "PersistentVolumeClaim",
-                    "metadata": {"name": "data", "labels": selector(ledger, COMPONENT, group.region_name)},
-                    "spec": claim,
-                }
-            ],
+    return stateful_set.build(
+        ledger,
+        group,
+        COMPONENT,
+        names.nats(ledger.name, group.region_name),
+        headless=names.nats_headless(ledger.name),
+        storage=ledger.spec.nats.storage,
+        annotations={
+            "ledger.chronicle.dev/hash-config": names.digest(_config(ledger, group)),
+            **secret_annotations(ledger, [names.nats_certificate(ledger.name), names.nats_password(ledger.name)]),
         },
-    }
+        pod=_pod(ledger, group),
+    )
 
 
 def _pod(ledger: LedgerContext, group: Group) -> Manifest:
@@ -130,11 +100,7 @@ def _pod(ledger: LedgerContext, group: Group) -> Manifest:
         volumes.append(certificate_volume("certs", names.nats_certificate(ledger.name), "tls.crt", "tls.key"))
     return {
         "serviceAccountName": names.nats(ledger.name),
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        **pull_secrets(ledger),
-        **placed(ledger, COMPONENT, group.region),
-        "securityContext": pod_security(NATS_USER),
+        **common(ledger, COMPONENT, group.region, NATS_USER),
         "terminationGracePeriodSeconds": 60,
         "containers": [
             {

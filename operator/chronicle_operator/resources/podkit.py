@@ -78,6 +78,17 @@ def pull_secrets(ledger: LedgerContext) -> Manifest:
     return {"imagePullSecrets": [{"name": it.name} for it in chosen]} if chosen else {}
 
 
+def common(ledger: LedgerContext, component: str, region: Region | None, user: int) -> Manifest:
+    """Return what the spec of every long-running pod says: no token of its own, where it may run, as whom."""
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        **pull_secrets(ledger),
+        **placement(ledger, component, region),
+        "securityContext": pod_security(user),
+    }
+
+
 def http_probe(path: str, port: str, *, tls: bool, **timing: int) -> Manifest:
     """Return an HTTP probe. The kubelet does not verify certificates."""
     return {"httpGet": {"path": path, "port": port, "scheme": "HTTPS" if tls else "HTTP"}, **timing}

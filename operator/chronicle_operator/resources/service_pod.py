@@ -10,15 +10,13 @@ from chronicle_operator.resources.podkit import (
     CHRONICLE_USER,
     CONTAINER_SECURITY,
     certificate_volume,
+    common,
     environment,
     http_probe,
     mount,
-    pod_security,
-    pull_secrets,
     resources,
     secret_volume,
 )
-from chronicle_operator.resources.podkit import placement as placed
 from chronicle_operator.spec import Region, Resources, seconds
 
 DATABASE_CERTIFICATES = "/etc/chronicle/database"
@@ -82,11 +80,7 @@ def pod(
     volumes = [*_volumes(ledger), *extra_volumes]
     return {
         "serviceAccountName": account(ledger, component),
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        **pull_secrets(ledger),
-        **placed(ledger, component, region),
-        "securityContext": pod_security(CHRONICLE_USER),
+        **common(ledger, component, region, CHRONICLE_USER),
         # Drain delay and drain time-out, and some seconds for the rest.
         "terminationGracePeriodSeconds": 45,
         "containers": [
