@@ -66,6 +66,7 @@ def cockroach(binary: str) -> Iterator[list[str]]:
                 f"--http-addr=127.0.0.1:{free_port()}", f"--join={join}", "--cache=64MiB", "--max-sql-memory=64MiB",
             ],
             GOMEMLIMIT="400MiB",
+            COCKROACH_SCAN_MAX_IDLE_TIME="100ms",
         )
         for index, port in enumerate(ports)
     ]  # fmt: skip

@@ -40,7 +40,12 @@ class HealthSays:
         before = [o for o in samples if since <= o.invoked_ns and (o.completed_ns or until) < until]
         under = [o for o in samples if start <= o.invoked_ns and (o.completed_ns or heal) < heal]
         unanswered = [o for o in samples if start <= o.invoked_ns < heal and said(o) == "none"]
-        after = [o for o in samples if times.recovered is not None and o.invoked_ns >= times.recovered]
+        # A sample that was under way when the sampler was stopped says nothing.
+        after = [
+            o
+            for o in samples
+            if times.recovered is not None and o.invoked_ns >= times.recovered and o.ended_ns is not None
+        ]
         if not before or not (under or unanswered):
             raise CannotTell(f"{self.where}: {len(before)} samples before and {len(under)} under the fault are too few")
         problems = [f"{_who(o)} said {said(o)} before the fault" for o in before if said(o) != "ok"]

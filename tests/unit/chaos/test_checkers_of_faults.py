@@ -158,6 +158,14 @@ def test_no_answer_can_be_the_truth_of_a_region_that_is_cut_off() -> None:
     assert judge(checker, sampled("ok", target="region-b/1")).result is Result.FAILED
 
 
+def test_a_sample_that_was_under_way_at_the_end_says_nothing() -> None:
+    story = sampled("degraded")
+    story.event(LOAD_OFF, "health-lb", "invoke", "health", key="last", target="lb")
+    assert judge(DEGRADED, story).result is Result.PASSED
+    story.health(LOAD_OFF + 1, None)
+    assert "still said none at the end" in judge(DEGRADED, story).message
+
+
 # ---- lag and replication -----------------------------------------------------------------------------------------
 
 
