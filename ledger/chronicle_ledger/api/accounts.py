@@ -40,19 +40,15 @@ ETAG: Final = {"ETag": 'The account\'s version as a strong entity tag, such as "
 _CURRENCY: Final = re.compile(r"[A-Z][A-Z0-9]{2,15}")
 
 
-@operation(
-    "POST",
+@posting.posts(
     "/v1/accounts",
     id="openAccount",
     tag="accounts",
     summary="Open an account",
-    role=Role.WRITER,
-    status=201,
     answer=answers.AccountAnswer,
     body=OPEN,
-    parameters=posting.PARAMETERS,
     problems=(*posting.PROBLEMS, "account_exists", "insufficient_funds"),
-    answer_headers={**posting.HEADERS, **ETAG},
+    answer_headers=ETAG,
     links=links.OF_ACCOUNT,
     example=examples.OPEN_ACCOUNT,
 )
@@ -209,8 +205,10 @@ async def list_accounts(call: Call) -> Answer:
         status=query.choice("status", AccountStatus),
         kind=query.choice("kind", AccountKind),
     )
-    following = None if page.next_cursor is None else cursors.encode(page.next_cursor)
-    return Answer(200, answers.AccountPage([answers.account(account) for account in page.items], following))
+    return Answer(
+        200,
+        answers.AccountPage([answers.account(account) for account in page.items], cursors.following(page.next_cursor)),
+    )
 
 
 OPERATIONS = (open_account, get_account, update_account, list_accounts)

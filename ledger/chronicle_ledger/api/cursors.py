@@ -12,6 +12,22 @@ from chronicle_ledger.api.problems import Problem
 T = TypeVar("T")
 
 
+LAST_VERSION = 2**63 - 1
+
+
+def following(position: object | None) -> str | None:
+    """`next_cursor` of a page: the cursor that stands for `position`, or None on the last page."""
+    return None if position is None else encode(position)
+
+
+def version(text: str) -> int:
+    """The position in an account's history: 1 to 2^63 - 1. Raises ValueError."""
+    found = int(text)
+    if not 0 < found <= LAST_VERSION:
+        raise ValueError(text)
+    return found
+
+
 def encode(position: object) -> str:
     """The cursor that stands for `position` (its text must say it all)."""
     return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from chronicle_ledger.api import answers, cursors
 from chronicle_ledger.api.access import Role
 from chronicle_ledger.api.call import Answer, Call
 from chronicle_ledger.api.operation import operation
-from chronicle_ledger.api.parameters import CURSOR, LIMIT, MOMENT, Parameter, Query, invalid, path_id, path_uuid
+from chronicle_ledger.api.parameters import CURSOR, LIMIT, MOMENT, Parameter, Query, invalid, path_id, path_uuid, window
 from chronicle_ledger.domain.canonical import timestamp
 from chronicle_ledger.store import reads
-
-_LAST_VERSION: Final = 2**63 - 1
-
-
-def _version(text: str) -> int:
-    version = int(text)
-    if not 0 < version <= _LAST_VERSION:
-        raise ValueError(text)
-    return version
 
 
 @operation(
@@ -36,8 +26,7 @@ def _version(text: str) -> int:
         path_uuid("account_id", "the account"),
         CURSOR,
         LIMIT,
-        Parameter("from", "query", MOMENT, "Only entries posted at this moment or later."),
-        Parameter("to", "query", MOMENT, "Only entries posted before this moment."),
+        *window("entries"),
     ),
     problems=("account_not_found", "validation_failed", "invalid_cursor"),
 )
@@ -48,7 +37,7 @@ async def list_entries(call: Call) -> Answer:
     page = await reads.list_entries(
         call.service.database,
         account_id,
-        cursor=cursors.decode(query.text("cursor"), _version) or 0,
+        cursor=cursors.decode(query.text("cursor"), cursors.version) or 0,
         limit=query.limit(),
         since=query.moment("from"),
         until=query.moment("to"),
@@ -67,8 +56,7 @@ async def list_entries(call: Call) -> Answer:
         )
         for item in page.items
     ]
-    following = None if page.next_cursor is None else cursors.encode(page.next_cursor)
-    return Answer(200, answers.EntryPage(entries, following))
+    return Answer(200, answers.EntryPage(entries, cursors.following(page.next_cursor)))
 
 
 @operation(

@@ -7,7 +7,7 @@ from typing import Final
 
 from chronicle_ledger.api import answers, examples, links, posting
 from chronicle_ledger.api.access import Role
-from chronicle_ledger.api.bodies import Body, check_metadata, moment
+from chronicle_ledger.api.bodies import Body, check_metadata
 from chronicle_ledger.api.call import Answer, Call
 from chronicle_ledger.api.idempotency import identify
 from chronicle_ledger.api.operation import operation
@@ -28,19 +28,14 @@ async def _post(call: Call, command: Command) -> Answer:
     return Answer(status, answers.hold(posted.hold, posted.transaction), headers)
 
 
-@operation(
-    "POST",
+@posting.posts(
     "/v1/holds",
     id="createHold",
     tag="holds",
     summary="Set money aside",
-    role=Role.WRITER,
-    status=201,
     answer=answers.HoldAnswer,
     body=HOLD,
-    parameters=posting.PARAMETERS,
     problems=posting.MONEY_PROBLEMS,
-    answer_headers=posting.HEADERS,
     links=links.OF_HOLD,
     example=examples.HOLD,
 )
@@ -67,19 +62,15 @@ async def create_hold(call: Call) -> Answer:
     return await _post(call, command)
 
 
-@operation(
-    "POST",
+@posting.posts(
     "/v1/holds/{hold_id}/capture",
     id="captureHold",
     tag="holds",
     summary="Take a hold, in part or whole",
-    role=Role.WRITER,
-    status=201,
     answer=answers.HoldAnswer,
     body=CAPTURE,
-    parameters=(path_uuid("hold_id", "the hold"), *posting.PARAMETERS),
+    parameters=(path_uuid("hold_id", "the hold"),),
     problems=(*posting.MONEY_PROBLEMS, "hold_not_found", "hold_not_pending", "capture_exceeds_hold"),
-    answer_headers=posting.HEADERS,
     links={"read": links.OF_HOLD["read"]},
     example=examples.CAPTURE,
 )
@@ -90,13 +81,9 @@ async def capture_hold(call: Call) -> Answer:
     """
     hold_id = path_id(call, "hold_id")
     body: CaptureRequest = await CAPTURE.read(call)
-    check_metadata(body.metadata)
     identity, fingerprint = identify(call, f"/v1/holds/{hold_id}/capture", body)
     command = CaptureHold(
-        id=identity,
-        fingerprint=fingerprint,
-        metadata=body.metadata,
-        effective_at=moment(body.effective_at),
+        **posting.common(identity, fingerprint, body),
         hold_id=hold_id,
         amount=body.amount,
         destination_id=body.destination_id,
@@ -104,19 +91,15 @@ async def capture_hold(call: Call) -> Answer:
     return await _post(call, command)
 
 
-@operation(
-    "POST",
+@posting.posts(
     "/v1/holds/{hold_id}/release",
     id="releaseHold",
     tag="holds",
     summary="Give a hold back",
-    role=Role.WRITER,
-    status=201,
     answer=answers.HoldAnswer,
     body=RELEASE,
-    parameters=(path_uuid("hold_id", "the hold"), *posting.PARAMETERS),
+    parameters=(path_uuid("hold_id", "the hold"),),
     problems=(*posting.PROBLEMS, "hold_not_found", "hold_not_pending", "account_closed", "account_frozen"),
-    answer_headers=posting.HEADERS,
     links={"read": links.OF_HOLD["read"]},
     example=examples.PLAIN,
 )
@@ -124,13 +107,9 @@ async def release_hold(call: Call) -> Answer:
     """All of it is available again. The body may be empty."""
     hold_id = path_id(call, "hold_id")
     body: PlainRequest = await RELEASE.read(call)
-    check_metadata(body.metadata)
     identity, fingerprint = identify(call, f"/v1/holds/{hold_id}/release", body)
     command = ReleaseHold(
-        id=identity,
-        fingerprint=fingerprint,
-        metadata=body.metadata,
-        effective_at=moment(body.effective_at),
+        **posting.common(identity, fingerprint, body),
         hold_id=hold_id,
     )
     return await _post(call, command)

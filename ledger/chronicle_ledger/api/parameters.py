@@ -126,6 +126,14 @@ def path_uuid(name: str, what: str) -> Parameter:
     return Parameter(name, "path", UUID_TEXT, f"The id of {what}.", required=True)
 
 
+def window(what: str) -> tuple[Parameter, Parameter]:
+    """The documentation of `from` and `to`, by time of posting."""
+    return (
+        Parameter("from", "query", MOMENT, f"Only {what} posted at this moment or later."),
+        Parameter("to", "query", MOMENT, f"Only {what} posted before this moment."),
+    )
+
+
 DRY_RUN = Parameter(
     "dry_run",
     "query",

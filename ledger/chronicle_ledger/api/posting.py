@@ -1,21 +1,27 @@
-"""What all posting handlers share: submit or preview a command, and answer with its transaction."""
+"""What all postings share: how they are declared, a command's common fields, and submitting or previewing it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final, TypedDict
+from uuid import UUID
 
 from chronicle_ledger.api import answers, preconditions
+from chronicle_ledger.api.access import Role
+from chronicle_ledger.api.bodies import check_metadata, moment
 from chronicle_ledger.api.call import Answer, Call
 from chronicle_ledger.api.idempotency import is_dry_run
-from chronicle_ledger.api.parameters import DRY_RUN, KEY, invalid
+from chronicle_ledger.api.operation import Handler, Operation, operation
+from chronicle_ledger.api.parameters import DRY_RUN, KEY, Parameter, invalid
 from chronicle_ledger.api.problems import Problem
+from chronicle_ledger.api.schemas import Posting
 from chronicle_ledger.domain.commands import Command
 from chronicle_ledger.domain.errors import VersionConflict
 from chronicle_ledger.posting.service import Posted
 
-PARAMETERS: Final = (KEY, DRY_RUN)
-HEADERS: Final[Mapping[str, str]] = {
+_PARAMETERS: Final = (KEY, DRY_RUN)
+_HEADERS: Final[Mapping[str, str]] = {
     "Idempotent-Replayed": "true where the key was posted before; the answer is that of then."
 }
 PROBLEMS: Final = (
@@ -40,6 +46,48 @@ MONEY_PROBLEMS: Final = (
 _REPLAYED: Final[Mapping[str, str]] = {"idempotent-replayed": "true"}
 _DRY: Final[Mapping[str, str]] = {"dry-run": "true"}
 _NONE: Final[Mapping[str, str]] = {}
+
+
+def posts(
+    path: str,
+    *,
+    parameters: tuple[Parameter, ...] = (),
+    answer_headers: Mapping[str, str] = _NONE,
+    **declared: Any,
+) -> Callable[[Handler], Operation]:
+    """Declare an operation that posts one transaction: for writers, under an idempotency key, dry on request.
+
+    `declared` is what else `operation` takes.
+    """
+    return operation(
+        "POST",
+        path,
+        role=Role.WRITER,
+        status=201,
+        parameters=(*parameters, *_PARAMETERS),
+        answer_headers={**_HEADERS, **answer_headers},
+        **declared,
+    )
+
+
+class Common(TypedDict):
+    """The fields that every command has from its key and body."""
+
+    id: UUID
+    fingerprint: bytes
+    metadata: Mapping[str, Any]
+    effective_at: datetime | None
+
+
+def common(identity: UUID, fingerprint: bytes, body: Posting) -> Common:
+    """A command's common fields. Raises Problem for metadata that cannot be kept and for years out of range."""
+    check_metadata(body.metadata)
+    return {
+        "id": identity,
+        "fingerprint": fingerprint,
+        "metadata": body.metadata,
+        "effective_at": moment(body.effective_at),
+    }
 
 
 async def post(call: Call, command: Command) -> tuple[Posted, int, Mapping[str, str]]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from chronicle_ledger.api import answers, examples, links, posting
 from chronicle_ledger.api.access import Role
-from chronicle_ledger.api.bodies import Body, check_metadata, moment
+from chronicle_ledger.api.bodies import Body
 from chronicle_ledger.api.call import Answer, Call
 from chronicle_ledger.api.idempotency import identify
 from chronicle_ledger.api.operation import operation
@@ -22,12 +22,8 @@ PLAIN = Body(PlainRequest, optional=True)
 
 def journal(identity: UUID, fingerprint: bytes, body: JournalRequest) -> PostEntries:
     """The command of a journal. Raises Problem for metadata that cannot be kept."""
-    check_metadata(body.metadata)
     return PostEntries(
-        id=identity,
-        fingerprint=fingerprint,
-        metadata=body.metadata,
-        effective_at=moment(body.effective_at),
+        **posting.common(identity, fingerprint, body),
         expected_versions={
             line.account_id: line.expected_version for line in body.entries if line.expected_version is not None
         },
@@ -36,19 +32,14 @@ def journal(identity: UUID, fingerprint: bytes, body: JournalRequest) -> PostEnt
     )
 
 
-@operation(
-    "POST",
+@posting.posts(
     "/v1/transactions",
     id="createTransaction",
     tag="transactions",
     summary="Post many entries at once",
-    role=Role.WRITER,
-    status=201,
     answer=answers.TransactionAnswer,
     body=JOURNAL,
-    parameters=posting.PARAMETERS,
     problems=(*posting.MONEY_PROBLEMS, "unbalanced"),
-    answer_headers=posting.HEADERS,
     links=links.OF_TRANSACTION,
     example=examples.JOURNAL,
 )
@@ -59,19 +50,15 @@ async def create_transaction(call: Call) -> Answer:
     return await posting.post_transaction(call, journal(identity, fingerprint, body))
 
 
-@operation(
-    "POST",
+@posting.posts(
     "/v1/transactions/{transaction_id}/reversal",
     id="reverseTransaction",
     tag="transactions",
     summary="Post the opposite of a transaction, once",
-    role=Role.WRITER,
-    status=201,
     answer=answers.TransactionAnswer,
     body=PLAIN,
-    parameters=(path_uuid("transaction_id", "the transaction to reverse"), *posting.PARAMETERS),
+    parameters=(path_uuid("transaction_id", "the transaction to reverse"),),
     problems=(*posting.MONEY_PROBLEMS, "transaction_not_found", "already_reversed", "not_reversible"),
-    answer_headers=posting.HEADERS,
     links={"read": links.OF_TRANSACTION["read"]},
     example=examples.PLAIN,
 )
@@ -79,13 +66,9 @@ async def reverse_transaction(call: Call) -> Answer:
     """Transfers, deposits, withdrawals, journals and captures can be reversed. The body may be empty."""
     target = path_id(call, "transaction_id")
     body: PlainRequest = await PLAIN.read(call)
-    check_metadata(body.metadata)
     identity, fingerprint = identify(call, f"/v1/transactions/{target}/reversal", body)
     command = Reverse(
-        id=identity,
-        fingerprint=fingerprint,
-        metadata=body.metadata,
-        effective_at=moment(body.effective_at),
+        **posting.common(identity, fingerprint, body),
         transaction_id=target,
     )
     return await posting.post_transaction(call, command)

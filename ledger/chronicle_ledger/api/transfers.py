@@ -9,11 +9,9 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from chronicle_ledger.api import answers, examples, links, posting
-from chronicle_ledger.api.access import Role
-from chronicle_ledger.api.bodies import Body, check_metadata, moment
+from chronicle_ledger.api.bodies import Body
 from chronicle_ledger.api.call import Answer, Call
 from chronicle_ledger.api.idempotency import identify
-from chronicle_ledger.api.operation import operation
 from chronicle_ledger.api.parameters import IF_MATCH, path_id, path_uuid
 from chronicle_ledger.api.schemas import CashRequest, TransferRequest
 from chronicle_ledger.domain.commands import Leg, PostEntries
@@ -26,12 +24,8 @@ Conditional = TypeVar("Conditional", TransferRequest, CashRequest)
 
 def transfer(identity: UUID, fingerprint: bytes, body: TransferRequest) -> PostEntries:
     """The command of a transfer. Raises Problem for metadata that cannot be kept."""
-    check_metadata(body.metadata)
     return PostEntries(
-        id=identity,
-        fingerprint=fingerprint,
-        metadata=body.metadata,
-        effective_at=moment(body.effective_at),
+        **posting.common(identity, fingerprint, body),
         expected_versions=_expected(body.source, body.expected_version),
         kind=TransactionKind.TRANSFER,
         legs=(Leg(body.source, -body.amount, body.currency), Leg(body.destination, body.amount, body.currency)),
@@ -42,19 +36,15 @@ def _expected(account: UUID, version: int | None) -> Mapping[UUID, int]:
     return {} if version is None else {account: version}
 
 
-@operation(
-    "POST",
+@posting.posts(
     "/v1/transfers",
     id="createTransfer",
     tag="transactions",
     summary="Move money between two accounts",
-    role=Role.WRITER,
-    status=201,
     answer=answers.TransactionAnswer,
     body=TRANSFER,
-    parameters=(IF_MATCH, *posting.PARAMETERS),
+    parameters=(IF_MATCH,),
     problems=(*posting.MONEY_PROBLEMS, "precondition_failed", "invalid_precondition"),
-    answer_headers=posting.HEADERS,
     links=links.OF_TRANSACTION,
     example=examples.TRANSFER,
 )
@@ -68,13 +58,9 @@ async def create_transfer(call: Call) -> Answer:
 
 def cash(kind: TransactionKind, account: UUID, identity: UUID, fingerprint: bytes, body: CashRequest) -> PostEntries:
     """The command of a deposit or withdrawal: the side of the outside world is added by the ledger."""
-    check_metadata(body.metadata)
     amount = body.amount if kind is TransactionKind.DEPOSIT else -body.amount
     return PostEntries(
-        id=identity,
-        fingerprint=fingerprint,
-        metadata=body.metadata,
-        effective_at=moment(body.effective_at),
+        **posting.common(identity, fingerprint, body),
         expected_versions=_expected(account, body.expected_version),
         kind=kind,
         legs=(Leg(account, amount, body.currency),),
@@ -94,19 +80,15 @@ async def _cash(call: Call, kind: TransactionKind) -> Answer:
     return await posting.post_transaction(call, cash(kind, account, identity, fingerprint, _with_version(call, body)))
 
 
-@operation(
-    "POST",
+@posting.posts(
     "/v1/accounts/{account_id}/deposits",
     id="createDeposit",
     tag="transactions",
     summary="Take money in from outside the ledger",
-    role=Role.WRITER,
-    status=201,
     answer=answers.TransactionAnswer,
     body=CASH,
-    parameters=(path_uuid("account_id", "an account"), IF_MATCH, *posting.PARAMETERS),
+    parameters=(path_uuid("account_id", "an account"), IF_MATCH),
     problems=(*posting.MONEY_PROBLEMS, "precondition_failed", "invalid_precondition"),
-    answer_headers=posting.HEADERS,
     links=links.OF_TRANSACTION,
     example=examples.CASH,
 )
@@ -115,19 +97,15 @@ async def create_deposit(call: Call) -> Answer:
     return await _cash(call, TransactionKind.DEPOSIT)
 
 
-@operation(
-    "POST",
+@posting.posts(
     "/v1/accounts/{account_id}/withdrawals",
     id="createWithdrawal",
     tag="transactions",
     summary="Pay money out of the ledger",
-    role=Role.WRITER,
-    status=201,
     answer=answers.TransactionAnswer,
     body=CASH,
-    parameters=(path_uuid("account_id", "an account"), IF_MATCH, *posting.PARAMETERS),
+    parameters=(path_uuid("account_id", "an account"), IF_MATCH),
     problems=(*posting.MONEY_PROBLEMS, "precondition_failed", "invalid_precondition"),
-    answer_headers=posting.HEADERS,
     links=links.OF_TRANSACTION,
     example=examples.CASH,
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import date
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -13,8 +14,8 @@ from chronicle_ledger.api import cursors
 from chronicle_ledger.api.access import Role
 from chronicle_ledger.api.answers import Moment
 from chronicle_ledger.api.call import Answer, Call
-from chronicle_ledger.api.operation import operation
-from chronicle_ledger.api.parameters import CURSOR, LIMIT, MOMENT, Parameter, Query, invalid, path_id, path_uuid
+from chronicle_ledger.api.operation import Handler, Operation, operation
+from chronicle_ledger.api.parameters import CURSOR, LIMIT, Parameter, Query, invalid, path_id, path_uuid, window
 from chronicle_ledger.api.problems import Problem
 from chronicle_ledger.domain.account import AccountKind
 from chronicle_ledger.domain.canonical import timestamp
@@ -112,6 +113,14 @@ class TrialBalance(Struct, frozen=True):
     currencies: list[TrialLineAnswer]
 
 
+_OF_ACCOUNT: Final = ("account_not_found", "validation_failed", "invalid_cursor", "read_model_behind")
+
+
+def _view(path: str, **declared: Any) -> Callable[[Handler], Operation]:
+    """Declare a read that says how far the read model is behind. `declared` is what else `operation` takes."""
+    return operation("GET", path, tag="events", role=Role.READER, answer_headers=LAG_HEADERS, **declared)
+
+
 def _min_version(query: Query) -> int:
     text = query.text("min_version")
     if text is None:
@@ -170,15 +179,11 @@ def _line(value: ViewBalance) -> BalanceLine:
     )  # fmt: skip
 
 
-@operation(
-    "GET",
+@_view(
     "/v1/views/balances",
     id="listViewBalances",
-    tag="events",
     summary="List balances from the read model",
-    role=Role.READER,
     answer=BalancePage,
-    answer_headers=LAG_HEADERS,
     parameters=(
         CURSOR,
         LIMIT,
@@ -186,7 +191,7 @@ def _line(value: ViewBalance) -> BalanceLine:
         Parameter("account_id", "query", {"type": "string", "format": "uuid"}, "Only this account."),
         MIN_VERSION,
     ),
-    problems=("account_not_found", "validation_failed", "invalid_cursor", "read_model_behind"),
+    problems=_OF_ACCOUNT,
 )
 async def list_balances(call: Call) -> Answer:
     """In order of account id. `min_version` needs `account_id`."""
@@ -204,42 +209,29 @@ async def list_balances(call: Call) -> Answer:
         raise invalid("min_version", "needs account_id: versions belong to accounts")
     headers = await _lag(call)
     page = await view_reads.balances(call.service.database, cursor=cursor, limit=limit, currency=query.text("currency"))
-    following = None if page.next_cursor is None else cursors.encode(page.next_cursor)
-    return Answer(200, BalancePage([_line(item) for item in page.items], following), headers)
+    return Answer(200, BalancePage([_line(item) for item in page.items], cursors.following(page.next_cursor)), headers)
 
 
-def _version(text: str) -> int:
-    version = int(text)
-    if not 0 < version < 2**63:
-        raise ValueError(text)
-    return version
-
-
-@operation(
-    "GET",
+@_view(
     "/v1/views/accounts/{account_id}/statement",
     id="getStatement",
-    tag="events",
     summary="Read an account's statement from the read model",
-    role=Role.READER,
     answer=StatementPage,
-    answer_headers=LAG_HEADERS,
     parameters=(
         path_uuid("account_id", "the account"),
         CURSOR,
         LIMIT,
-        Parameter("from", "query", MOMENT, "Only lines posted at this moment or later."),
-        Parameter("to", "query", MOMENT, "Only lines posted before this moment."),
+        *window("lines"),
         MIN_VERSION,
     ),
-    problems=("account_not_found", "validation_failed", "invalid_cursor", "read_model_behind"),
+    problems=_OF_ACCOUNT,
 )
 async def get_statement(call: Call) -> Answer:
     """Oldest first, with the running balance."""
     account = path_id(call, "account_id")
     query = Query(call, "cursor", "limit", "from", "to", "min_version")
     limit, at_least = query.limit(), _min_version(query)
-    cursor = cursors.decode(query.text("cursor"), _version) or 0
+    cursor = cursors.decode(query.text("cursor"), cursors.version) or 0
     since, until = query.moment("from"), query.moment("to")
     headers = await _lag(call)
     balance = await _account(call, account, at_least)
@@ -253,21 +245,16 @@ async def get_statement(call: Call) -> Answer:
         )
         for item in page.items
     ]  # fmt: skip
-    following = None if page.next_cursor is None else cursors.encode(page.next_cursor)
-    return Answer(200, StatementPage(_line(balance), lines, following), headers)
+    return Answer(200, StatementPage(_line(balance), lines, cursors.following(page.next_cursor)), headers)
 
 
-@operation(
-    "GET",
+@_view(
     "/v1/views/accounts/{account_id}/days",
     id="listDays",
-    tag="events",
     summary="Read an account's daily totals from the read model",
-    role=Role.READER,
     answer=DayPage,
-    answer_headers=LAG_HEADERS,
     parameters=(path_uuid("account_id", "the account"), CURSOR, LIMIT, MIN_VERSION),
-    problems=("account_not_found", "validation_failed", "invalid_cursor", "read_model_behind"),
+    problems=_OF_ACCOUNT,
 )
 async def list_days(call: Call) -> Answer:
     """UTC days of posting, oldest first; days without entries are left out."""
@@ -279,18 +266,14 @@ async def list_days(call: Call) -> Answer:
     await _account(call, account, at_least)
     page = await view_reads.days(call.service.database, account, cursor=cursor, limit=limit)
     days = [DayAnswer(item.day, item.debits, item.credits, item.entries, item.closing_balance) for item in page.items]
-    return Answer(200, DayPage(days, page.next_cursor and cursors.encode(page.next_cursor)), headers)
+    return Answer(200, DayPage(days, cursors.following(page.next_cursor)), headers)
 
 
-@operation(
-    "GET",
+@_view(
     "/v1/views/trial-balance",
     id="getTrialBalance",
-    tag="events",
     summary="Read the trial balance from the read model",
-    role=Role.READER,
     answer=TrialBalance,
-    answer_headers=LAG_HEADERS,
     problems=("validation_failed",),
 )
 async def get_trial_balance(call: Call) -> Answer:
