@@ -48,8 +48,8 @@ class CockroachNode:
             "--cache=64MiB", "--max-sql-memory=64MiB", f"--log-dir={home / 'logs'}", "--logtostderr=WARNING",
         ]  # fmt: skip
         # The Go runtime's own limit keeps three nodes within what a small machine has.
-        # A store looks at its ranges one after the other, at most a second apart: with the fifty of a new cluster, most of
-        # a minute until each has its third replica. Shorter pauses cost nothing at this size.
+        # A store looks at its ranges one after the other, at most a second apart: with the fifty of a new cluster, most
+        # of a minute until each has its third replica. Shorter pauses cost nothing at this size.
         environment = {
             "GOMEMLIMIT": "400MiB",
             "COCKROACH_SCAN_MAX_IDLE_TIME": "100ms",
