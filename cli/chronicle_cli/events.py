@@ -88,6 +88,11 @@ def _run(work: Callable[[Settings, Database, Bus | None], Awaitable[T]]) -> T:
         _fail(f"NATS: {str(error) or type(error).__name__} (is CHRONICLE_NATS_URLS right, and are its servers up?)", 3)
 
 
+def _tell(done: dict[str, Any], words: str, *, as_json: bool) -> None:
+    """Print what was done: for a program as one JSON object, for people in words, filled in from it."""
+    click.echo(json.dumps(done) if as_json else words.format(**done))
+
+
 def _show(proof: Proof) -> None:
     from rich.console import Console
     from rich.markup import escape
@@ -138,15 +143,13 @@ def reconcile(*, as_json: bool) -> None:
             "accounts_rebuilt": done.accounts,
         }
 
-    done = _run(work)
-    if as_json:
-        click.echo(json.dumps(done))
-    else:
-        click.echo(
-            f"{done['events_published']:,} events published, {done['messages_removed']:,} messages removed,"
-            f" {done['outbox_rows_rewritten']:,} rows of the outbox written anew,"
-            f" {done['accounts_rebuilt']:,} accounts of the read model made anew"
-        )
+    _tell(
+        _run(work),
+        "{events_published:,} events published, {messages_removed:,} messages removed,"
+        " {outbox_rows_rewritten:,} rows of the outbox written anew, {accounts_rebuilt:,} accounts of the read model"
+        " made anew",
+        as_json=as_json,
+    )
 
 
 @click.command()
@@ -172,14 +175,11 @@ def rebuild(*, as_json: bool) -> None:
             "events_per_second": round(done.events_per_second),
         }
 
-    done = _run(work)
-    if as_json:
-        click.echo(json.dumps(done))
-    else:
-        click.echo(
-            f"{done['events']:,} events ({done['entries']:,} entries) in {done['seconds']:.1f} s:"
-            f" {done['events_per_second']:,} events/s"
-        )
+    _tell(
+        _run(work),
+        "{events:,} events ({entries:,} entries) in {seconds:.1f} s: {events_per_second:,} events/s",
+        as_json=as_json,
+    )
 
 
 @click.group()
@@ -240,14 +240,12 @@ def lag(*, as_json: bool) -> None:
             "nats_connected": bus is not None and bus.connected,
         }
 
-    found = _run(work)
-    if as_json:
-        click.echo(json.dumps(found))
-    else:
-        click.echo(
-            f"{found['backlog']} events in the outbox, {found['pending']} in the stream not projected yet;"
-            f" the oldest is {found['lag_seconds']:.1f} s old"
-        )
+    _tell(
+        _run(work),
+        "{backlog:,} events in the outbox, {pending:,} in the stream not projected yet; the oldest is"
+        " {lag_seconds:.1f} s old",
+        as_json=as_json,
+    )
 
 
 async def _connected(bus: Bus | None) -> Bus:
