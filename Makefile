@@ -36,7 +36,7 @@ format: $(VENV)/.dev ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix .
 
 unit: $(VENV)/.dev ## The tests that need no server
-	$(BIN)/pytest tests/unit $(PARALLEL) $(PYTEST_ARGS)
+	$(BIN)/pytest tests/unit $(PARALLEL) --dist worksteal $(PYTEST_ARGS)
 
 integration: $(VENV)/.dev ## The tests on real servers of this machine
 	$(BIN)/pytest tests/integration -m 'not alone' $(PARALLEL) --dist loadfile $(PYTEST_ARGS)

@@ -97,14 +97,11 @@ class FinalReader:
         reads.errors.append(f"{len(changed)} accounts were still changing after {ROUNDS} looks, with the load off")
 
     async def _changed(self, account: str, reads: FinalReads, gate: asyncio.Semaphore) -> bool:
-        """Whether the account, or its entries when they were read, are ahead of the version that was read."""
+        """Whether the account is not at the version any more that was read."""
         async with gate:
             body = await self._get(f"/v1/accounts/{account}", reads)
         read = reads.accounts.get(account)
-        if body is None or read is None:
-            return False
-        newest = read.entries[-1]["version"] if read.entries else read.version
-        return bool(body["version"] != read.version or newest != read.version)
+        return body is not None and read is not None and bool(body["version"] != read.version)
 
     async def _get(self, path: str, reads: FinalReads) -> Any:
         deadline = asyncio.get_running_loop().time() + self.patience
