@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,11 +25,21 @@ class CommandFailed(AssertionError):
         self.said = said
 
 
-def run(*command: str, given: str | None = None, seconds: float = 300, cwd: Path | None = None) -> str:
-    """Run a command and return its stdout. Raises CommandFailed, or TimeoutExpired after `seconds`."""
+def run(
+    *command: str,
+    given: str | None = None,
+    seconds: float = 300,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Run a command, with `environment` on top of this process's, and return its stdout.
+
+    Raises CommandFailed, or TimeoutExpired after `seconds`.
+    """
     done = subprocess.run(
-        command, input=given, capture_output=True, text=True, timeout=seconds, check=False, cwd=cwd, env=os.environ
-    )
+        command, input=given, capture_output=True, text=True, timeout=seconds, check=False, cwd=cwd,
+        env={**os.environ, **(environment or {})},
+    )  # fmt: skip
     if done.returncode:
         raise CommandFailed(command, done.returncode, done.stderr or done.stdout)
     return done.stdout
@@ -62,6 +73,14 @@ class Kubectl:
     def __call__(self, *arguments: str, given: str | None = None, seconds: float = 120) -> str:
         """Run kubectl."""
         return run("kubectl", "--kubeconfig", str(self.kubeconfig), *arguments, given=given, seconds=seconds)
+
+    def chronicle(self, *arguments: str, seconds: float = 120) -> str:
+        """Run `kubectl chronicle`, the command line of this checkout, on the cluster."""
+        command = Path(sys.executable).with_name("kubectl-chronicle")
+        return run(
+            str(command), *arguments, seconds=seconds,
+            environment={"KUBECONFIG": str(self.kubeconfig), "NO_COLOR": "1"},
+        )  # fmt: skip
 
     def follow(self, *arguments: str) -> subprocess.Popen[str]:
         """Start kubectl and leave it running, its stdout to be read."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
-from .machine import until
+from .machine import run, until
+from .resilience import Run, chosen, left_over
 from .test_2_drift import essence, identity
-from .world import OPERATOR_NAMESPACE, Ledger, World
+from .world import CLUSTER, IMAGE, OPERATOR_NAMESPACE, Ledger, World
 
 KILLS = 4
 
@@ -54,8 +56,41 @@ def test_a_hibernated_ledger_has_no_pod_and_wakes_with_its_data(second: Ledger, 
     assert after["proof"]["result"] == "Passed"
 
 
-def test_deletion_policy_delete_leaves_nothing(second: Ledger, world: World) -> None:
-    second.edit({"deletionPolicy": "Delete"})
+def test_a_ledger_whose_api_has_lost_a_guarantee_fails_by_the_check_that_is_there_for_it(
+    second: Ledger, world: World, tmp_path: Path
+) -> None:
+    """The negative control, and `OnReady`: a new image is a new data plane, so the run starts by itself."""
+    image = f"{IMAGE}-sabotaged"
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM {IMAGE}\nENV CHRONICLE_SABOTAGE=idempotency CHRONICLE_SABOTAGE_ALLOWED=yes-this-ledger-is-a-test\n"
+    )
+    run("docker", "build", "--tag", image, str(tmp_path))
+    workers = [it for it in run("kind", "get", "nodes", "--name", CLUSTER).split() if "control-plane" not in it]
+    run("kind", "load", "docker-image", image, "--name", CLUSTER, "--nodes", ",".join(workers), seconds=400)
+    second.edit({
+        "api": {"image": image},
+        "resilience": {"trigger": "OnReady", "scenarios": chosen({"concurrent-withdrawals": 10})},
+    })  # fmt: skip
+    until(
+        "the run has ended by itself",
+        lambda: "Passed" in second.status().get("scenarioSummary", "") and not left_over(second, world),
+        seconds=400,
+        pause=1,
+    )
+    (entry,) = second.status()["scenarios"]
+    assert second.status()["run"]["trigger"] == "OnReady"
+    assert (entry["verdict"], second.status()["scenarioSummary"]) == ("Failed", "0/1 Passed"), entry
+    wrong = {it["name"] for it in entry["checks"] if it["result"] == "Failed"}
+    assert "exactly-once" in wrong, entry["checks"]
+    assert wrong <= {"exactly-once", "availability", "health"}, "a check failed that this sabotage does not concern"
+    verified = second.condition("ResilienceVerified")
+    assert (verified["status"], verified["reason"]) == ("False", "ScenarioFailed")
+    assert "exactly-once" in verified["message"]
+    assert second.condition("Ready")["status"] == "True", "a failed scenario is a finding, not an outage"
+
+
+def test_deletion_policy_delete_leaves_nothing_even_in_the_middle_of_a_run(second: Ledger, world: World) -> None:
+    second.edit({"deletionPolicy": "Delete", "resilience": {"trigger": "Manual"}})
     until(
         "the claims are to go with their StatefulSets",
         lambda: all(
@@ -64,8 +99,14 @@ def test_deletion_policy_delete_leaves_nothing(second: Ledger, world: World) -> 
         ),
         seconds=60,
     )
-    world.kubectl("-n", second.namespace, "delete", "chronicleledger", second.name, "--timeout=30s")
-    until("nothing is left", lambda: not leftovers(second, world), seconds=180)
+    second.wait_ready(120)
+    Run.start(second, "deleted", {"nats-outage": 120}).wait_phase("nats-outage", "observe")
+    world.kubectl("-n", second.namespace, "delete", "chronicleledger", second.name, "--timeout=60s")
+    until(
+        "nothing is left",
+        lambda: not leftovers(second, world) and not left_over(second, world),
+        seconds=240,
+    )
 
 
 def leftovers(ledger: Ledger, world: World) -> list[str]:

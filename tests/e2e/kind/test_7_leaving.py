@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from .machine import until
+from .resilience import Run
 from .test_6_neighbours import leftovers
 from .world import OPERATOR_NAMESPACE, Ledger, World
+
+
+def test_without_chaos_mesh_a_scenario_does_not_apply_and_the_ledger_is_ready(first: Ledger, world: World) -> None:
+    kubectl = world.kubectl
+    kubectl.helm("uninstall", "chaos-mesh", "-n", "chaos-mesh", "--wait")
+    kinds = [f"{it}.chaos-mesh.org" for it in ("podchaos", "networkchaos")]
+    kubectl("delete", "crd", *kinds, "--timeout=60s")
+    entry = Run.start(first, "no-chaos-mesh", {"api-crash": 10}).finish(180)["api-crash"]
+    assert entry["verdict"] == "NotApplicable", entry
+    assert "install Chaos Mesh" in entry["message"]
+    assert first.condition("Ready")["status"] == "True"
+    assert first.condition("ResilienceVerified")["status"] == "Unknown"
 
 
 def test_uninstall_and_reinstall_keep_the_data(first: Ledger, world: World) -> None:
