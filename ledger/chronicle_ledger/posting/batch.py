@@ -10,7 +10,7 @@ from chronicle_ledger.domain.book import Book, NotLoaded, Outcome
 from chronicle_ledger.domain.commands import Command
 from chronicle_ledger.domain.errors import BatchAborted, LedgerError
 from chronicle_ledger.domain.evaluate import evaluate
-from chronicle_ledger.domain.needs import Facts, hold_of, target_of
+from chronicle_ledger.domain.needs import Facts, accounts_of, hold_of, target_of
 from chronicle_ledger.domain.transaction import TransactionKind
 from chronicle_ledger.posting.work import Posted, Result, Results, Work
 from chronicle_ledger.sabotage import Sabotage
@@ -121,6 +121,9 @@ async def attempt_batch(
                 await write_and_commit(connection, outcomes, before)
     # Only those whose lack cost a second pass: the accounts of transfers need not be remembered.
     facts.learn(book, [account_id for work in attempt.incomplete for account_id in work.accounts])
+    for work in attempt.incomplete:
+        # Evaluation stops at the first account that is missing; what was learned just now may name all the others.
+        work.accounts = work.accounts.union(*[accounts_of(command, facts) for command in work.commands])
     for outcome in outcomes:
         if outcome.transaction.kind is TransactionKind.ACCOUNT_OPENED:
             facts.currencies.add(outcome.transaction.details["currency"])

@@ -259,11 +259,6 @@ async def test_a_preview_of_many_sees_what_those_before_would_do_and_writes_noth
     assert len(await bench.assert_sound()) == len(names)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a replica that has not seen the accounts asks for one of their outside-world accounts a pass, and gives up"
-    " after five; the second attempt succeeds (CHANGELOG, known gaps)",
-)
 async def test_an_atomic_batch_of_deposits_to_many_unknown_accounts_is_posted(bench: Bench) -> None:
     names = [f"a{number}" for number in range(20)]
     await bench.open(await bench.service(), *names)
