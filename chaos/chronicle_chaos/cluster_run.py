@@ -44,7 +44,8 @@ class Chosen(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What to run and on what. `sides` is empty where no region is a minority; `nats` are host:port."""
+    """What to run and on what. `sides` is empty where no region is a minority; `nats` are host:port; `owner` is the
+    reference to the ledger that experiments carry."""
 
     run: str
     ledger: str
@@ -56,6 +57,7 @@ class Order(msgspec.Struct, frozen=True):
     nats: list[str]
     scenarios: list[Chosen]
     rate: float
+    owner: dict[str, str] = {}
     versions: dict[str, str] = {}
     key_file: str | None = None
     ca_file: str | None = None
@@ -69,6 +71,7 @@ def target_of(order: Order) -> Target:
         "ledger": order.ledger,
         "sides": order.sides,
         "nats": order.nats,
+        "owner": order.owner,
         "longest": max((it.duration for it in order.scenarios), default=60.0),
     }
     regions = {name: tuple(urls) for name, urls in order.regions.items()}

@@ -196,12 +196,15 @@ class ChaosMeshInjector:
 
     async def _kill(self, victim: PodState) -> Mapping[str, Any]:
         made = experiments.pod_kill(self._next("kill"), self._namespace, self._labels, [victim.name])
-        return await self._kubernetes.create(made)
+        return await self._create(made)
 
     async def _cut(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
         seconds = float(self._target.details.get("longest", 120)) + experiments.DEAD_MAN
         made = experiments.partition(self._next("cut"), self._namespace, self._labels, one, other, seconds)
-        return await self._kubernetes.create(made)
+        return await self._create(made)
+
+    async def _create(self, experiment: dict[str, Any]) -> Mapping[str, Any]:
+        return await self._kubernetes.create(experiments.owned(experiment, self._target.details.get("owner")))
 
     def _next(self, what: str) -> str:
         self._made += 1

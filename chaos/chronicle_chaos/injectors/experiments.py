@@ -49,6 +49,16 @@ def partition(
     return _experiment("NetworkChaos", name, namespace, labels, spec)
 
 
+def owned(experiment: Manifest, owner: Mapping[str, str] | None) -> Manifest:
+    """The experiment as a child of `owner` (an object reference with its uid): gone with it, whoever is left to heal.
+
+    It does not block the owner's deletion, which would need a right on the owner that a run does not have.
+    """
+    if not owner:
+        return experiment
+    return {**experiment, "metadata": {**experiment["metadata"], "ownerReferences": [dict(owner)]}}
+
+
 def injected(experiment: Mapping[str, Any]) -> tuple[bool, str]:
     """Whether Chaos Mesh says that the fault is at work on at least one pod, and what it says."""
     conditions = _conditions(experiment)

@@ -103,6 +103,7 @@ def order(ledger: LedgerContext, run_id: str, slot: int) -> dict[str, Any]:
         "ledger": ledger.name,
         "namespace": ledger.namespace,
         "report": names.report(ledger.name, slot),
+        "owner": {key: ledger.owner[key] for key in ("apiVersion", "kind", "name", "uid")},
         "url": names.api_url(ledger.name, ledger.namespace, tls=tls),
         "regions": {side: [instances(it) for it in regions] for side, regions in divided.items()},
         "sides": divided,

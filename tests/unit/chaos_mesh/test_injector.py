@@ -103,6 +103,14 @@ async def test_a_kill_is_proven_only_once_the_pod_is_another() -> None:
     assert (await subject.evidence(injection)).proven
 
 
+async def test_an_experiment_is_a_child_of_the_ledger_so_that_it_goes_with_it() -> None:
+    owner = {"apiVersion": "ledger.chronicle.dev/v1alpha1", "kind": "ChronicleLedger", "name": "books", "uid": "u"}
+    cluster = Cluster()
+    await injector(cluster, owner=owner).inject(Outage(Component.NATS), Undo(cluster), Random(1))
+    (made,) = cluster.stored.values()
+    assert made["metadata"]["ownerReferences"] == [owner]
+
+
 async def test_an_experiment_that_hit_no_pod_proves_nothing_whatever_it_claims() -> None:
     cluster = Cluster(VACUOUS)
     subject = injector(cluster)

@@ -106,6 +106,7 @@ def test_the_order_is_what_the_run_reads() -> None:
     assert set(msgspec.structs.asdict(order)) == set(json.loads(written))
     target = target_of(order)
     assert target.regions["region-b"] == ("https://books-api-region-b-instances.finance.svc:8080",)
+    assert target.details["owner"]["uid"] == ledger.uid
     assert target.details["sides"] == {"region-a": ["region-a"], "region-b": ["region-b"]}
 
 
