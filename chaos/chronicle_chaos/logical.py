@@ -96,9 +96,7 @@ class LogicalClient:
 def _outcome(answer: Answer, doubt: bool) -> Outcome:
     if answer.kind == "ok":
         return "ok"
-    if answer.kind == "refused":
-        # A refusal after an attempt that nobody saw end is no proof: that attempt may be committed later.
-        return "info" if doubt else "fail"
+    # Even a refusal is no proof after an attempt that nobody saw end: that attempt may be committed later.
     return "info" if doubt else "fail"
 
 
