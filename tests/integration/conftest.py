@@ -1,12 +1,28 @@
-"""Real database servers, one of each kind a session: each test gets a database of its own on them."""
+"""Real database servers, one of each kind a session: each test gets a database of its own on them, or one
+that was emptied."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
+from chronicle_ledger.store.migrate import migrate
 from support import ledger_servers
+
+KINDS = ["postgresql", pytest.param("cockroachdb", marks=pytest.mark.cockroach)]
+
+STANDALONE = frozenset({"chaos", "chaos_sabotage", "local"})
+"""Folders whose tests start servers of their own: each test may run on any worker."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file on one worker of `--dist loadgroup` where its tests share the servers of a session."""
+    for item in items:
+        if item.path.parent.name not in STANDALONE:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +48,27 @@ def postgres_url(postgres_server: list[str]) -> str:
     return ledger_servers.create_database(postgres_server)[0]
 
 
-@pytest.fixture(params=["postgresql", pytest.param("cockroachdb", marks=pytest.mark.cockroach)])
+@pytest.fixture(scope="session")
+def cockroach_ledger(cockroach_cluster: list[str]) -> list[str]:
+    """One migrated database on CockroachDB, where each CREATE TABLE takes a good part of a second."""
+    urls = ledger_servers.create_database(cockroach_cluster)
+    asyncio.run(migrate(urls[0]))
+    return urls
+
+
+@pytest.fixture(params=KINDS)
+def ledger_urls(request: pytest.FixtureRequest) -> list[str]:
+    """A migrated database without accounts, on each kind of server in turn: the URLs by which replicas reach it."""
+    if request.param == "postgresql":
+        urls = ledger_servers.create_database(request.getfixturevalue("postgres_server"))
+        asyncio.run(migrate(urls[0]))
+    else:
+        urls = request.getfixturevalue("cockroach_ledger")
+        ledger_servers.empty_database(urls[0])
+    return urls
+
+
+@pytest.fixture(params=KINDS)
 def urls(request: pytest.FixtureRequest) -> list[str]:
     """An empty database, on each kind of server in turn: the URLs by which replicas reach it."""
     name = "postgres_server" if request.param == "postgresql" else "cockroach_cluster"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from chronicle_chaos.local.binaries import find_cockroach
 from chronicle_chaos.local.orphans import die_with_parent
@@ -21,7 +22,7 @@ from chronicle_chaos.local.ports import free_port
 from chronicle_chaos.local.postgres import PostgresServer
 from support.background import background
 
-__all__ = ["cockroach", "cockroach_binary", "create_database", "free_port", "postgres", "start"]
+__all__ = ["cockroach", "cockroach_binary", "create_database", "empty_database", "free_port", "postgres", "start"]
 
 
 def start(
@@ -55,16 +56,19 @@ def cockroach_binary() -> str | None:
 
 @contextlib.contextmanager
 def cockroach(binary: str) -> Iterator[list[str]]:
-    """Three nodes; their URLs with `{database}` to fill in."""
+    """Three nodes that keep what they store in memory; their URLs with `{database}` to fill in."""
     folder = Path(tempfile.mkdtemp(prefix="chronicle-crdb-"))
     ports = [free_port() for _ in range(3)]
     join = ",".join(f"127.0.0.1:{port}" for port in ports)
+    output = (folder / "output").open("wb")
     nodes = [
         start(
             [
-                binary, "start", "--insecure", f"--store={folder}/{index}", f"--listen-addr=127.0.0.1:{port}",
-                f"--http-addr=127.0.0.1:{free_port()}", f"--join={join}", "--cache=64MiB", "--max-sql-memory=64MiB",
+                binary, "start", "--insecure", "--store=type=mem,size=1GiB", f"--log-dir={folder}/{index}",
+                f"--listen-addr=127.0.0.1:{port}", f"--http-addr=127.0.0.1:{free_port()}", f"--join={join}",
+                "--cache=64MiB", "--max-sql-memory=64MiB",
             ],
+            output,
             GOMEMLIMIT="400MiB",
             COCKROACH_SCAN_MAX_IDLE_TIME="100ms",
         )
@@ -73,6 +77,8 @@ def cockroach(binary: str) -> Iterator[list[str]]:
     try:
         deadline = time.monotonic() + 60
         while True:
+            if any(node.poll() is not None for node in nodes):
+                raise RuntimeError(f"a CockroachDB node ended: {(folder / 'output').read_text()[-500:]}")
             init = subprocess.run(
                 [binary, "init", "--insecure", f"--host=127.0.0.1:{ports[0]}"], capture_output=True, check=False
             )
@@ -86,7 +92,18 @@ def cockroach(binary: str) -> Iterator[list[str]]:
             node.kill()
         for node in nodes:
             node.wait(10)
+        output.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def empty_database(url: str) -> None:
+    """Take every row out of a migrated database but those that the migrations put there."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        rows = connection.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
+        for (table,) in rows.fetchall():
+            if not table.startswith("schema_") and table != "view_current":
+                connection.execute(SQL("DELETE FROM {}").format(Identifier(table)))
+        connection.execute("UPDATE view_current SET generation = 1")
 
 
 def create_database(templates: list[str]) -> list[str]:

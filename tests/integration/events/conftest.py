@@ -53,20 +53,20 @@ async def nats(nats_servers: NatsCluster) -> NatsCluster:
 @pytest.fixture
 async def bench(postgres_url: str, nats: NatsCluster) -> AsyncIterator[EventBench]:
     """A migrated PostgreSQL database with accounts, and relays and projectors for the asking."""
+    await migrate(postgres_url)
     async with _bench(postgres_url, nats) as made:
         yield made
 
 
 @pytest.fixture
-async def any_bench(urls: list[str], nats: NatsCluster) -> AsyncIterator[EventBench]:
+async def any_bench(ledger_urls: list[str], nats: NatsCluster) -> AsyncIterator[EventBench]:
     """The same on each kind of database in turn."""
-    async with _bench(urls[0], nats) as made:
+    async with _bench(ledger_urls[0], nats) as made:
         yield made
 
 
 @contextlib.asynccontextmanager
 async def _bench(url: str, nats: NatsCluster) -> AsyncIterator[EventBench]:
-    await migrate(url)
     async with EventBench(url, nats) as made:
         await made.open_accounts()
         yield made

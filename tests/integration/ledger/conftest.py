@@ -11,10 +11,9 @@ from support.ledger_bench import Bench
 
 
 @pytest.fixture
-async def bench(urls: list[str]) -> AsyncIterator[Bench]:
+async def bench(ledger_urls: list[str]) -> AsyncIterator[Bench]:
     """A migrated database, and as many posting services on it as a test asks for."""
-    await migrate(urls[0])
-    async with Bench(urls) as made:
+    async with Bench(ledger_urls) as made:
         yield made
 
 
