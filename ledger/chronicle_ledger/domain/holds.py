@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 from chronicle_ledger.domain.account import AccountStatus
 from chronicle_ledger.domain.book import Book, Outcome
@@ -18,7 +19,7 @@ from chronicle_ledger.domain.errors import (
 )
 from chronicle_ledger.domain.movement import Change, account_in, require_open, require_versions, settle
 from chronicle_ledger.domain.outside import outside_of
-from chronicle_ledger.domain.transaction import Hold, HoldState, TransactionKind
+from chronicle_ledger.domain.transaction import Hold, HoldState, Transaction, TransactionKind
 
 
 def place_hold(book: Book, command: PlaceHold, now: datetime) -> Outcome:
@@ -58,6 +59,20 @@ def place_hold(book: Book, command: PlaceHold, now: datetime) -> Outcome:
     }
     changes = [Change(account, held=command.amount)]
     return settle(book, command, TransactionKind.HOLD, changes, now, details=details, hold=hold)
+
+
+def as_placed(placed: Transaction) -> Hold:
+    """The hold as the transaction of kind `hold` that placed it left it, whatever became of it since."""
+    destination_id, expires_at = placed.details["destination_id"], placed.details["expires_at"]
+    return Hold(
+        id=placed.id,
+        account_id=placed.entries[0].account_id,
+        destination_id=None if destination_id is None else UUID(destination_id),
+        amount=placed.details["amount"],
+        captured=0,
+        state=HoldState.PENDING,
+        expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
+    )
 
 
 def _pending(book: Book, command: CaptureHold | ReleaseHold) -> Hold:

@@ -88,10 +88,8 @@ def _capture_accounts(command: CaptureHold | ReleaseHold, parties: tuple[UUID, U
 
 
 def hold_of(command: Command) -> UUID | None:
-    """The hold to load for `command`: the one it ends, or the one it placed before (for a replay)."""
-    if isinstance(command, CaptureHold | ReleaseHold):
-        return command.hold_id
-    return command.id if isinstance(command, PlaceHold) else None
+    """The hold to load for `command`: the one it ends."""
+    return command.hold_id if isinstance(command, CaptureHold | ReleaseHold) else None
 
 
 def target_of(command: Command) -> UUID | None:

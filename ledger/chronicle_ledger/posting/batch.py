@@ -10,8 +10,9 @@ from chronicle_ledger.domain.book import Book, NotLoaded, Outcome
 from chronicle_ledger.domain.commands import Command
 from chronicle_ledger.domain.errors import BatchAborted, LedgerError
 from chronicle_ledger.domain.evaluate import evaluate
+from chronicle_ledger.domain.holds import as_placed
 from chronicle_ledger.domain.needs import Facts, accounts_of, hold_of, target_of
-from chronicle_ledger.domain.transaction import TransactionKind
+from chronicle_ledger.domain.transaction import Hold, Transaction, TransactionKind
 from chronicle_ledger.posting.work import Posted, Result, Results, Work
 from chronicle_ledger.sabotage import Sabotage
 from chronicle_ledger.store.load import Need, load_book
@@ -43,11 +44,17 @@ def evaluate_one(book: Book, command: Command, now: datetime) -> tuple[Posted, O
     """The answer to `command`, applied to the book unless it is a replay. Raises LedgerError or NotLoaded."""
     existing = book.replay(command.id, command.fingerprint)
     if existing is not None:
-        hold = None if existing.hold_id is None else book.holds.get(existing.hold_id)
-        return Posted(existing, replayed=True, hold=hold), None
+        return Posted(existing, replayed=True, hold=_hold_of(book, existing)), None
     outcome = evaluate(book, command, now)
     book.apply(outcome)
     return Posted(outcome.transaction, replayed=False, hold=outcome.hold), outcome
+
+
+def _hold_of(book: Book, posted: Transaction) -> Hold | None:
+    """The hold after `posted`: what ended it left it as it still is, what placed it has it in its details."""
+    if posted.kind is TransactionKind.HOLD:
+        return as_placed(posted)
+    return None if posted.hold_id is None else book.holds.get(posted.hold_id)
 
 
 def evaluate_together(book: Book, commands: Sequence[Command], now: datetime) -> tuple[list[Result], list[Outcome]]:

@@ -54,6 +54,18 @@ def test_a_replayed_opening_answers_the_account_as_it_was_opened(ledger: Ledger)
     assert ledger.post("/v1/accounts", {"currency": "EUR"}, key=key).json() == first.json()
 
 
+@pytest.mark.parametrize("end", ["capture", "release"])
+def test_a_replayed_hold_answers_the_hold_as_it_was_placed_whatever_became_of_it(ledger: Ledger, end: str) -> None:
+    body = {"account_id": ledger.open(100), "amount": 60, "destination_id": ledger.open(), "expires_in": 3600}
+    key = uuid.uuid4().hex
+    first = ledger.post("/v1/holds", body, key=key)
+    assert ledger.post(f"/v1/holds/{first.json()['id']}/{end}").status_code == 201
+    again = ledger.post("/v1/holds", body, key=key)
+    assert (again.status_code, again.headers["idempotent-replayed"]) == (201, "true")
+    assert again.json() == first.json()
+    assert again.json()["state"] == "pending"
+
+
 def test_two_hundred_requests_with_one_key_post_once(api: Api, ledger: Ledger) -> None:
     account = ledger.open()
     with api.client(limits=httpx.Limits(max_connections=50)) as client, ThreadPoolExecutor(50) as threads:
