@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 import structlog
 
 from chronicle_ledger.domain.commands import Command
-from chronicle_ledger.domain.errors import DatabaseUnavailable, IdempotencyKeyReused, LedgerError
+from chronicle_ledger.domain.errors import DatabaseUnavailable, IdempotencyKeyReused, LedgerError, RequestInProgress
 from chronicle_ledger.domain.evaluate import check
 from chronicle_ledger.domain.needs import Facts, accounts_of
 from chronicle_ledger.posting.batch import Clock, evaluate_works, need_of
@@ -106,12 +106,15 @@ class PostingService:
             result = (await future)[0]
             if running.commands[0].fingerprint == command.fingerprint:
                 return _raised(result)
+            if isinstance(result, RequestInProgress):
+                raise result  # the deadline is over; what the key stands for is not known yet
             if isinstance(result, Posted):
                 raise IdempotencyKeyReused(
                     "This idempotency key was used for a different request; use a new key for a new request.",
                     transaction_id=str(command.id),
                 )
-            # The first one was refused and has stored nothing, so the key is free for this one.
+            # The first one was refused and has stored nothing, so the key is free for this one; where its outcome is
+            # unknown, the database decides between the two.
         work = Work((command,), accounts_of(command, self._facts), ends)
         self._by_id[command.id] = work
         return _raised((await self._enqueue(work, ends))[0])

@@ -305,3 +305,21 @@ async def test_a_duplicate_of_a_request_that_does_not_end_is_told_so_at_its_dead
             await service.submit(deposit("d", A, 1), deadline=0.3)
     assert not (await first).replayed
     await postgres_bench.assert_sound()
+
+
+async def test_another_request_under_the_key_of_one_that_does_not_end_is_told_so_at_its_deadline(
+    postgres_bench: Bench,
+) -> None:
+    service = await postgres_bench.service(limits=PostingLimits(deadline=8), statement_timeout=6)
+    await postgres_bench.open(service, "a")
+    async with postgres_bench.database.connection() as blocker, blocker.transaction():
+        await blocker.execute("SELECT id FROM account FOR UPDATE")
+        first = asyncio.create_task(service.submit(deposit("d", A, 1)))
+        await asyncio.sleep(0)
+        with pytest.raises(RequestInProgress):
+            # The time-out around it is for an engine that asks again and again until the first has ended.
+            await asyncio.wait_for(service.submit(deposit("d", A, 2), deadline=0.3), timeout=4)
+        assert not first.done()
+    assert not (await first).replayed
+    assert (await reads.get_account(postgres_bench.database, A)).balance == 1
+    await postgres_bench.assert_sound()
