@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from uuid import UUID, uuid5
 
 import structlog
 
 from chronicle_ledger.domain.commands import KEY_NAMESPACE, ReleaseHold, fingerprint
-from chronicle_ledger.domain.errors import LedgerError, Unavailable
+from chronicle_ledger.domain.errors import LedgerError
 from chronicle_ledger.posting.batch import Clock
 from chronicle_ledger.posting.service import PostingService, utc_now
 from chronicle_ledger.store import reads
@@ -27,15 +26,12 @@ def expiry_command(hold_id: UUID) -> ReleaseHold:
 
 
 class HoldExpiry:
-    """Looks for expired holds every `interval` seconds and posts their expiry."""
+    """Looks for expired holds and posts their expiry; how often is up to who calls `sweep`."""
 
-    def __init__(
-        self, service: PostingService, database: Database, *, clock: Clock = utc_now, interval: float = 2.0
-    ) -> None:
+    def __init__(self, service: PostingService, database: Database, *, clock: Clock = utc_now) -> None:
         self._service = service
         self._database = database
         self._clock = clock
-        self._interval = interval
 
     async def sweep(self) -> int:
         """One look; how many holds it expired. Raises DatabaseUnavailable."""
@@ -46,12 +42,3 @@ class HoldExpiry:
         for error in refused:
             _log.info("expiry.refused", code=error.code, message=error.message)
         return len(results) - len(refused)
-
-    async def run(self) -> None:
-        """Sweep until cancelled; a database that is away is tried again."""
-        while True:
-            try:
-                await self.sweep()
-            except Unavailable as error:
-                _log.info("expiry.waiting", message=error.message)
-            await asyncio.sleep(self._interval)
