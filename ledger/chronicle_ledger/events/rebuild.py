@@ -72,7 +72,7 @@ class Rebuild:
                     break
             await in_transaction(self._database, lambda conn: self._switch(conn, new))
             # What the projector wrote into the old generation in the last moment before.
-            await self._catch_up(new)
+            await self._catch_up(new, live=True)
             async with self._database.connection() as conn:
                 events = await _transactions(conn)
             seconds = time.monotonic() - begun
@@ -119,15 +119,19 @@ class Rebuild:
         if time.monotonic() - self._leased_at > LEASE_SECONDS / 3:
             await self._hold_lease()
 
-    async def _catch_up(self, generation: int) -> int:
-        """Bring `generation` to the ledger's versions; return how many accounts were behind."""
+    async def _catch_up(self, generation: int, *, live: bool = False) -> int:
+        """Bring `generation` to the ledger's versions; return how many accounts were behind.
+
+        A `live` one is written by the projector too: each page then takes the lock that the projector takes. Without
+        it both would read an account at one version, and both would add the next entries to the totals of its days.
+        """
         after: UUID | None = None
         total = 0
         while True:
             async with self._database.connection() as conn:
                 late, after = await view_generations.behind(conn, generation, after)
             for account, version in late:
-                self._entries += await self._writer.fill(account, version, generation)
+                self._entries += await self._writer.fill(account, version, None if live else generation)
             total += len(late)
             if after is None:
                 return total

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
+from uuid import UUID
 
 import pytest
 
@@ -13,7 +15,10 @@ from chronicle_ledger.events.proof import prove
 from chronicle_ledger.events.rebuild import Rebuild, RebuildRunning
 from chronicle_ledger.events.reconcile import LedgerDamaged
 from chronicle_ledger.events.stream import STREAM, subject
-from chronicle_ledger.store import leases
+from chronicle_ledger.events.view_writer import Applied, ViewWriter
+from chronicle_ledger.store import leases, view_writes
+from chronicle_ledger.store.pool import Connection
+from chronicle_ledger.store.view_rows import Progress, ViewState
 from support.bulk_ledger import load_transfers
 from support.event_bench import EventBench, failures, until
 from support.ledger_bench import account_named
@@ -197,6 +202,53 @@ async def test_rebuilding_while_reads_and_writes_go_on(any_bench: EventBench) ->
     assert min(sizes) >= 412, "a reader saw a read model that was not whole"
     generations = await any_bench.one("SELECT min(generation), max(generation) FROM statement_view")
     assert tuple(generations) == (2, 2), "the old generation is gone"
+
+
+class PostedInBetween(Rebuild):
+    """A rebuild in whose last moment before the switch transfers are posted, so that it ends behind the ledger."""
+
+    bench: EventBench
+    switched = False
+
+    async def _switch(self, conn: Connection, generation: int) -> None:
+        await self.bench.post(24)
+        await super()._switch(conn, generation)
+        self.switched = True
+
+
+async def test_a_rebuild_and_the_projector_never_write_one_account_of_the_new_generation_at_once(
+    bench: EventBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.post(24)
+    rebuild = PostedInBetween(bench.database)
+    rebuild.bench = bench
+    projecting: list[asyncio.Task[Applied]] = []
+    read = view_writes.states
+
+    async def project(account: UUID) -> Applied:
+        async with bench.database.connection() as conn:
+            entries = await view_writes.account_page(conn, account, 1, 1000)
+        return await ViewWriter(bench.database).apply(entries, Progress(1, 0, None))
+
+    async def states(conn: Connection, generation: int, accounts: Sequence[UUID]) -> dict[UUID, ViewState]:
+        found = await read(conn, generation, accounts)
+        if rebuild.switched and not projecting:
+            # The rebuild has read an account of the new generation and is about to write it: now comes the projector.
+            projecting.append(asyncio.create_task(project(accounts[0])))
+            await until(lambda: _done_or_waiting(bench, projecting[0]), "the projector has committed, or waits")
+        return found
+
+    monkeypatch.setattr(view_writes, "states", states)
+    await rebuild.run()
+    await projecting[0]
+    assert failures(await bench.prove()).keys() <= {"stream"}, "no day counts an entry twice"
+
+
+async def _done_or_waiting(bench: EventBench, task: asyncio.Task[Applied]) -> bool:
+    row = await bench.one(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return task.done() or row[0] > 0
 
 
 async def test_an_interrupted_rebuild_leaves_the_read_model_as_it_was_and_the_next_one_cleans_up(
