@@ -21,6 +21,8 @@ SCENARIO = Scenario(
     claim="writes go on with two of three, /health says degraded until the node is back, nothing acknowledged is lost",
     fault=NodeKill(Component.COCKROACH),
     window=40.0,
+    least_window_seconds=30.0,
+    least_window_reason=f"leases have {STALL:g} s to move, and what holds without the node is judged afterwards",
     recovery=90.0,
     checks=(
         *ALWAYS,

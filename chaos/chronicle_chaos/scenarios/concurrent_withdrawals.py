@@ -15,6 +15,8 @@ SCENARIO = Scenario(
     claim="exactly 10 succeed, exactly 90 get 409 insufficient_funds, the balance ends at 0 and never was below",
     contention=WithdrawalRounds(rounds=6, clients=100, amount=10, balance=100),
     window=10.0,
+    least_window_seconds=3.0,
+    least_window_reason="/health is sampled once a second, and is judged while the rounds go on",
     recovery=60.0,
     checks=(
         TenOfHundred(clients=100, accepted=10, rounds=2),

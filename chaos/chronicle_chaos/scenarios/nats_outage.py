@@ -16,6 +16,8 @@ SCENARIO = Scenario(
     claim="writes go on as fast as before, the read model lags and says by how much, and catches up without loss",
     fault=Outage(Component.NATS),
     window=15.0,
+    least_window_seconds=10.0,
+    least_window_reason="/health has 6 s to notice and is judged afterwards, by one sample a second",
     recovery=60.0,
     checks=(
         *ALWAYS,

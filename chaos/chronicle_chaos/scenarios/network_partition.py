@@ -19,6 +19,8 @@ SCENARIO = Scenario(
     claim="the majority goes on accepting writes, the minority refuses each in time and accepts none, then both agree",
     fault=CUT,
     window=45.0,
+    least_window_seconds=35.0,
+    least_window_reason="leases have 20 s to move, and the last 10 s are there for probes to be answered in",
     recovery=90.0,
     activities=(RegionProbes((CUT.majority, CUT.minority), interval=0.75, deadline=10.0),),
     checks=(

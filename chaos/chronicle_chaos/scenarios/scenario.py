@@ -49,7 +49,11 @@ class Contention(Protocol):
 class Scenario:
     """`window` is how long the fault lasts after it was proven, `recovery` the deadline from healing to steady state,
     both in seconds. `warm_up` seconds at the load's beginning are part of no baseline: connections
-    are opened, caches filled. Exactly one of `fault` and `contention` is given."""
+    are opened, caches filled. Exactly one of `fault` and `contention` is given.
+
+    `least_window_seconds` is the shortest window in which the checks can see what they judge; a run with a shorter one
+    could say nothing but Inconclusive, so whoever takes a window from a person refuses it, with `least_window_reason`.
+    The engine itself takes any: tests look at parts of a scenario."""
 
     name: str
     title: str
@@ -63,7 +67,11 @@ class Scenario:
     deadlines: Deadlines = field(default_factory=Deadlines)
     steadiness: SteadyState = field(default_factory=SteadyState)
     warm_up: float = 2.0
+    least_window_seconds: float = 0.0
+    least_window_reason: str = ""
 
     def __post_init__(self) -> None:
         if (self.fault is None) == (self.contention is None):
             raise ValueError(f"{self.name}: give either a fault or a contention")
+        if self.least_window_seconds > 0 and not self.least_window_reason:
+            raise ValueError(f"{self.name}: say why its window has to last {self.least_window_seconds:g} s")

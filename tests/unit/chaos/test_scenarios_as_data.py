@@ -1,0 +1,45 @@
+"""The five as data: what each says of itself fits together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chronicle_chaos.checkers.health import HealthSays
+from chronicle_chaos.checkers.partition import MajorityAccepts
+from chronicle_chaos.region_probes import RegionProbes
+from chronicle_chaos.sampler import HealthSampler
+from chronicle_chaos.scenarios.catalogue import SCENARIOS
+from chronicle_chaos.scenarios.scenario import Scenario
+
+every = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.name)
+SAMPLE_SECONDS = HealthSampler.__dataclass_fields__["timeout"].default
+
+
+@every
+def test_the_window_is_no_shorter_than_the_least_one_and_the_least_one_has_a_reason(scenario: Scenario) -> None:
+    assert 0 < scenario.least_window_seconds <= scenario.window
+    assert scenario.least_window_reason
+
+
+@every
+def test_health_can_be_judged_in_the_least_window(scenario: Scenario) -> None:
+    for check in scenario.checks:
+        if isinstance(check, HealthSays):
+            assert check.within + SAMPLE_SECONDS <= scenario.least_window_seconds
+
+
+@every
+def test_the_majority_can_be_judged_in_the_least_window(scenario: Scenario) -> None:
+    probes = [a for a in scenario.activities if isinstance(a, RegionProbes)]
+    for check in scenario.checks:
+        if isinstance(check, MajorityAccepts):
+            for probe in probes:
+                sending = scenario.least_window_seconds - probe.deadline
+                assert check.settle + check.least * probe.interval <= sending
+
+
+def test_a_least_window_without_a_reason_is_refused() -> None:
+    with pytest.raises(ValueError, match="say why"):
+        replace(SCENARIOS[0], least_window_reason="")
