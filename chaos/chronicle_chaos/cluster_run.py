@@ -27,20 +27,30 @@ from chronicle_chaos.injectors.chaosmesh import ChaosMeshInjector
 from chronicle_chaos.injectors.kubernetes import Kubernetes, KubernetesError, LightkubeKubernetes
 from chronicle_chaos.journal import read_journal
 from chronicle_chaos.options import Progress, RunOptions, Timing
+from chronicle_chaos.scenarios.catalogue import find
 from chronicle_chaos.target import Target
 
 REPORT_LIMIT = 700_000
 """Bytes of a packed report: a ConfigMap holds 1 MiB, and base64 adds a third."""
 
+RECOVERY_SECONDS = 180.0
+"""How long the way back may take where the order does not say. Longer than the scenarios' own deadlines, which are for
+processes of one machine: here pods are scheduled, started and probed until they are ready."""
+
 PROGRESS_SECONDS = 1.0
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """One scenario of the order; times in seconds."""
+    """One scenario of the order; times in seconds. None for `duration`: as long as the scenario itself says."""
 
     name: str
-    duration: float
-    recovery: float
+    duration: float | None = None
+    recovery: float | None = None
+
+    @property
+    def window(self) -> float:
+        """How long the fault will last. Raises UnknownScenario."""
+        return self.duration or find([self.name])[0].window
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -72,7 +82,7 @@ def target_of(order: Order) -> Target:
         "sides": order.sides,
         "nats": order.nats,
         "owner": order.owner,
-        "longest": max((it.duration for it in order.scenarios), default=60.0),
+        "longest": max((it.window for it in order.scenarios), default=60.0),
     }
     regions = {name: tuple(urls) for name, urls in order.regions.items()}
     return Target("cluster", order.url, regions, "cockroachdb", key, order.ca_file, details)
@@ -86,6 +96,7 @@ async def run(order: Order, runs: Path, progress: Progress) -> int:
     options = RunOptions(
         seed=secrets.randbelow(2**32),
         rate=order.rate,
+        timing=Timing(recovery=RECOVERY_SECONDS),
         scenario_timing={it.name: Timing(it.duration, it.recovery) for it in order.scenarios},
         versions=order.versions,
     )

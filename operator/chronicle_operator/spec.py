@@ -227,9 +227,15 @@ class Tls(Model):
 class ScenarioChoice(Model):
     """One scenario of a run."""
 
+    model_config = ConfigDict(json_schema_extra=_rules(*rules.OF_SCENARIO))
+
     name: rules.ScenarioName
-    duration: Duration = Field(default="30s", description="How long the fault lasts.")
-    recovery_deadline: Duration = Field(default="180s", description="How long the ledger may take to be steady again.")
+    duration: Duration | None = Field(
+        default=None, description="How long the fault lasts. Absent: as long as the scenario itself says (10 to 45 s)."
+    )
+    recovery_deadline: Duration | None = Field(
+        default=None, description="How long the ledger may take to be steady again. Absent: 180s."
+    )
 
 
 class Resilience(Model):

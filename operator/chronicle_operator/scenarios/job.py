@@ -109,7 +109,7 @@ def order(ledger: LedgerContext, run_id: str, slot: int) -> dict[str, Any]:
         "sides": divided,
         "nats": [f"{host}:{names.NATS_PORT}" for host in nats.seed_hosts(ledger)],
         "scenarios": [
-            {"name": it.name, "duration": seconds(it.duration), "recovery": seconds(it.recovery_deadline)}
+            {"name": it.name, "duration": _seconds(it.duration), "recovery": _seconds(it.recovery_deadline)}
             for it in spec.resilience.scenarios
         ],
         "rate": float(spec.resilience.rate),
@@ -117,6 +117,10 @@ def order(ledger: LedgerContext, run_id: str, slot: int) -> dict[str, Any]:
         "key_file": f"{KEY}/key" if spec.api.auth.mode == "Keys" else None,
         "ca_file": f"{AUTHORITY}/ca.crt" if tls else None,
     }
+
+
+def _seconds(duration: str | None) -> float | None:
+    return seconds(duration) if duration else None
 
 
 def sides(ledger: LedgerContext) -> dict[str, list[str]]:

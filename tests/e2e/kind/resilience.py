@@ -20,8 +20,8 @@ class Run:
     run_id: str
 
     @classmethod
-    def start(cls, ledger: Ledger, run_id: str, durations: Mapping[str, int]) -> Run:
-        """Ask for a run of the named scenarios; `durations` are the seconds that each fault lasts."""
+    def start(cls, ledger: Ledger, run_id: str, durations: Mapping[str, int | None]) -> Run:
+        """Ask for a run of the named scenarios; `durations` are the seconds that each fault lasts, None for its own."""
         ledger.edit({"resilience": {"runID": run_id, "scenarios": chosen(durations)}})
         return cls(ledger, run_id)
 
@@ -54,9 +54,9 @@ class Run:
         return self.entries()
 
 
-def chosen(durations: Mapping[str, int]) -> list[Object]:
+def chosen(durations: Mapping[str, int | None]) -> list[Object]:
     """The `resilience.scenarios` of a spec."""
-    return [{"name": name, "duration": f"{seconds}s"} for name, seconds in durations.items()]
+    return [{"name": name, **({"duration": f"{seconds}s"} if seconds else {})} for name, seconds in durations.items()]
 
 
 def left_over(ledger: Ledger, world: World) -> list[str]:

@@ -7,24 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from .machine import Object, until
+from .machine import CommandFailed, Object, until
 from .resilience import Run, chosen, left_over, runner
 from .world import OPERATOR_NAMESPACE, Ledger, World
 
 pytestmark = pytest.mark.timeout(1200)
-FIVE = {
-    "concurrent-withdrawals": 10,
-    "nats-outage": 20,
-    "api-crash": 20,
-    "cockroach-node-failure": 45,
-    "network-partition": 45,
-}
+FIVE = ("concurrent-withdrawals", "nats-outage", "api-crash", "cockroach-node-failure", "network-partition")
+"""Under the windows that they have by themselves: what a person gets who writes nothing of them."""
+
 CONTROLLER = "deploy/chaos-controller-manager"
 
 
 def test_the_five_scenarios_pass_and_the_status_says_so(first: Ledger, world: World, tmp_path: Path) -> None:
     kubectl = world.kubectl
-    first.edit({"resilience": {"scenarios": chosen(FIVE)}})
+    assert [it["name"] for it in first.object()["spec"]["resilience"]["scenarios"]] == list(FIVE), "not the sample's"
     said = kubectl.chronicle("run", first.name, "-n", first.namespace, "--run-id", "five", "--json", seconds=1100)
     verdicts = {it["name"]: (it["verdict"], it.get("message")) for it in json.loads(said)}
     assert {name: verdict for name, (verdict, _) in verdicts.items()} == dict.fromkeys(FIVE, "Passed"), verdicts
@@ -59,6 +55,12 @@ def test_the_five_scenarios_pass_and_the_status_says_so(first: Ledger, world: Wo
     assert {"journal.json", "history.jsonl", "report.html", "timeline.png", "junit.xml"} <= left
     journal = json.loads((tmp_path / "report" / "journal.json").read_text())
     assert {it["name"]: it["verdict"] for it in journal["scenarios"]} == dict.fromkeys(FIVE, "Passed")
+
+
+def test_a_window_that_cannot_be_judged_is_refused_with_the_shortest_that_can(first: Ledger) -> None:
+    with pytest.raises(CommandFailed) as refused:
+        first.edit({"resilience": {"scenarios": chosen({"network-partition": 30})}})
+    assert "at least 40s" in refused.value.said
 
 
 def test_the_operator_killed_in_every_phase_changes_nothing_of_a_run(first: Ledger, world: World) -> None:
