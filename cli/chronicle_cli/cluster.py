@@ -9,18 +9,20 @@ import json
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from chronicle_cli import cluster_follow
+from chronicle_cli.cluster_follow import Outcome
+
 Item = dict[str, Any]
 Result = TypeVar("Result")
 
 USAGE, INCONCLUSIVE = 2, 3
-POLL_SECONDS = 2.0
 
 
 def _options(function: Callable[..., None]) -> Callable[..., None]:
@@ -69,7 +71,7 @@ def run(
 ) -> None:
     """Start a run of the failure scenarios on a ledger and follow it.
 
-    Exit status: 0 all passed, 1 any failed, 2 usage, 3 inconclusive, aborted or not finished in time.
+    Exit status: 0 all passed, 1 any failed, 2 usage, 3 inconclusive, aborted, not begun or not finished in time.
     """
     from chronicle_cli import cluster_view as view
 
@@ -79,17 +81,17 @@ def run(
     click.echo(f"run {chosen} asked for", err=True)
     if no_wait:
         return
-    ledger = _do(cluster.follow(name, chosen, timeout))
-    found = (ledger.get("status") or {}).get("scenarios") or []
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-    else:
-        view.verdicts(ledger)
-    if ((ledger.get("status") or {}).get("run") or {}).get("state") != "Finished":
-        click.echo(f"not finished after {timeout:g} s; see: kubectl chronicle status {name}", err=True)
+    found = _do(cluster.follow(name, chosen, timeout))
+    if found.why_not:
+        click.echo(f"no verdicts after {timeout:g} s: {found.why_not}", err=True)
+        click.echo(f"see: kubectl chronicle status {name}", err=True)
         sys.exit(INCONCLUSIVE)
+    if as_json:
+        click.echo(json.dumps(found.scenarios, indent=2))
+    else:
+        view.verdicts(found.scenarios)
     click.echo(f"the report: kubectl chronicle report {name} -o DIR", err=True)
-    sys.exit(exit_status(found))
+    sys.exit(exit_status(found.scenarios))
 
 
 @click.command()
@@ -135,7 +137,7 @@ def run_in_cluster() -> None:
     click.echo(f"exit status of the verdicts: {verdict}", err=True)
 
 
-def exit_status(scenarios: list[Item]) -> int:
+def exit_status(scenarios: Sequence[Item]) -> int:
     """Return 0 when all passed (or do not apply), 1 when any failed, 3 otherwise."""
     found = {it.get("verdict") for it in scenarios}
     if "Failed" in found:
@@ -189,29 +191,34 @@ class _Cluster:
         return dict(await self._client().get(self._ledger(), name))
 
     async def request_run(self, name: str, run_id: str) -> None:
-        """Ask for a run."""
+        """Ask for a run. Ends the command where a run of that name is over: nothing would start."""
         from lightkube.types import PatchType
 
+        if cluster_follow.finished_before(await self.get(name), run_id):
+            raise click.UsageError(
+                f"run {run_id} is over already: choose another --run-id, or see kubectl chronicle status {name}"
+            )
         body = {"spec": {"resilience": {"runID": run_id}}}
         await self._client().patch(self._ledger(), name, body, patch_type=PatchType.MERGE)
 
-    async def follow(self, name: str, run_id: str, seconds: float) -> Item:
-        """Return the ledger once the run is finished or `seconds` have passed; tell on stderr what goes on."""
-        client, told = self._client(), ""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while True:
-            ledger = dict(await client.get(self._ledger(), name))
-            status: Mapping[str, Any] = ledger.get("status") or {}
-            current = status.get("run") or {}
-            mine = current.get("runID") == run_id
-            now = _progress(status, mine=mine)
-            if now != told:
-                click.echo(now, err=True)
-                told = now
-            if (mine and current.get("state") == "Finished") or loop.time() > until:
-                return ledger
-            await asyncio.sleep(POLL_SECONDS)
+    async def follow(self, name: str, run_id: str, seconds: float) -> Outcome:
+        """See `cluster_follow.follow`; what goes on is told on stderr."""
+        import httpx2
+        from lightkube.core.exceptions import ApiError
+
+        client = self._client()
+
+        async def read() -> Item:
+            try:
+                return dict(await client.get(self._ledger(), name))
+            except ApiError as error:
+                if (error.status.code or 500) < 500 and error.status.code != 429:
+                    raise
+                raise cluster_follow.Unanswered(error.status.message or str(error)) from error
+            except (httpx2.HTTPError, OSError, json.JSONDecodeError) as error:
+                raise cluster_follow.Unanswered(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+
+        return await cluster_follow.follow(read, run_id, seconds, lambda now: click.echo(now, err=True))
 
     async def packed_report(self, name: str, slot: int | None) -> bytes:
         """Return the packed report. Ends the command where there is none."""
@@ -227,13 +234,3 @@ class _Cluster:
         if not packed:
             raise click.ClickException(f"ConfigMap {found} holds no report (yet): the run goes on, or it died")
         return base64.b64decode(packed)
-
-
-def _progress(status: Mapping[str, Any], *, mine: bool) -> str:
-    if not mine:
-        conditions = status.get("conditions") or ()
-        verified: Mapping[str, Any] = next((it for it in conditions if it["type"] == "ResilienceVerified"), {})
-        return f"waiting: {verified.get('message', 'the operator has not answered yet')}"
-    running = [it for it in status.get("scenarios") or () if it["verdict"] == "Running"]
-    at = f" {running[0]['name']}: {running[0].get('phase', 'starting')}" if running else ""
-    return f"{status.get('scenarioSummary', '')}{at}"

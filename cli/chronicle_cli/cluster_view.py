@@ -39,15 +39,15 @@ def one(ledger: Mapping[str, Any]) -> None:
     for it in (ledger.get("status") or {}).get("conditions") or ():
         conditions.add_row(it["type"], it["status"], it["reason"], it["message"])
     console.print(conditions)
-    if (ledger.get("status") or {}).get("scenarios"):
+    found = (ledger.get("status") or {}).get("scenarios")
+    if found:
         console.print()
-        verdicts(ledger)
+        verdicts(found)
 
 
-def verdicts(ledger: Mapping[str, Any]) -> None:
-    """Print the verdicts of the latest run, in the table that a run on this machine ends with."""
-    found = (ledger.get("status") or {}).get("scenarios") or ()
-    print_records([record(entry) for entry in found], wide_enough())
+def verdicts(scenarios: Sequence[Mapping[str, Any]]) -> None:
+    """Print `status.scenarios` in the table that a run on this machine ends with."""
+    print_records([record(entry) for entry in scenarios], wide_enough())
 
 
 def condition(ledger: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

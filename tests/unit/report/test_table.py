@@ -59,14 +59,14 @@ def test_a_clusters_status_shows_the_table_that_its_journal_has(capsys: pytest.C
     journal = read_journal(GOLDEN_RUN)
     for record in journal.scenarios:
         record.completion_time = journal.start_time  # judged, as far as the operator is concerned
-    cluster_view.verdicts({"status": {"scenarios": compact.entries(journal)}})
+    cluster_view.verdicts(compact.entries(journal))
     shown = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert shown[: len(journal.scenarios) + 1] == plain_table(journal.scenarios).splitlines()
 
 
 def test_a_scenario_under_way_in_a_cluster_shows_its_phase_and_no_figures(capsys: pytest.CaptureFixture[str]) -> None:
     entries = [{"name": "nats-outage", "verdict": "Running", "phase": "steady-state", "acknowledgedWrites": 12}]
-    cluster_view.verdicts({"status": {"scenarios": entries}})
+    cluster_view.verdicts(entries)
     _, line, *below = capsys.readouterr().out.splitlines()
     assert line.split() == ["nats-outage", "-", "-", "-", "-", "-", "Running"]
     assert [text for text in below if text] == ["nats-outage: Running", "steady-state"]
