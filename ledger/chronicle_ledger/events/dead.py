@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,11 @@ from chronicle_ledger.events.stream import DEAD_STREAM, DEAD_SUBJECT
 REASON = "Chronicle-Reason"
 SUBJECT = "Chronicle-Subject"
 SEQUENCE = "Chronicle-Sequence"
+CUT = "Chronicle-Cut-From"
+
+LARGEST = (1 << 20) - 4096
+"""Bytes kept of a message: headers count towards the stream's limit, and a letter that it refused would keep the
+projector where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +38,26 @@ class DeadLetter:
 async def bury(js: JetStreamContext, message: Msg, reason: str) -> None:
     """Put a message of the stream aside. Once only: its place in the stream identifies it."""
     place = message.metadata
-    headers: dict[str, Any] = {
-        "Nats-Msg-Id": f"dead-{place.timestamp.timestamp():.6f}-{place.sequence.stream}",
-        # A header is one line.
-        REASON: " ".join(reason.split())[:1000],
-        SUBJECT: message.subject,
-        SEQUENCE: str(place.sequence.stream),
-    }
-    await js.publish(DEAD_SUBJECT, message.data, headers=headers)
+    sequence = place.sequence.stream
+    once = {"Nats-Msg-Id": f"dead-{place.timestamp.timestamp():.6f}-{sequence}"}
+    await keep(js, message.data, reason, message.subject, sequence, once)
+
+
+async def keep(
+    js: JetStreamContext,
+    data: bytes,
+    reason: str,
+    subject: str,
+    sequence: int,
+    headers: Mapping[str, str] | None = None,
+) -> None:
+    """Write a letter about message `sequence` of the stream. What is too long for a letter is cut, and says so."""
+    # A header is one line of ASCII.
+    line = " ".join(reason.split()).encode("ascii", "backslashreplace").decode()[:1000]
+    told: dict[str, Any] = {**(headers or {}), REASON: line, SUBJECT: subject, SEQUENCE: str(sequence)}
+    if len(data) > LARGEST:
+        told[CUT] = str(len(data))
+    await js.publish(DEAD_SUBJECT, data[:LARGEST], headers=told)
 
 
 async def letters(js: JetStreamContext) -> AsyncIterator[DeadLetter]:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
+from chronicle_ledger.domain.amounts import MAX_BALANCE, MIN_BALANCE
 from chronicle_ledger.domain.payload import SCHEMA
 from chronicle_ledger.domain.transaction import TransactionKind
+
+# No value gets through that the database could refuse: a message that can be decoded can be written.
+Minor = Annotated[int, Meta(ge=MIN_BALANCE, le=MAX_BALANCE)]
+Version = Annotated[int, Meta(ge=1, le=MAX_BALANCE)]
+# (?!\n): $ matches before a last line break too.
+Currency = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9]{2,15}(?!\n)$")]
+Moment = Annotated[datetime, Meta(tz=True)]
+
+FIRST_YEAR, LAST_YEAR = 1899, 9001
+"""In UTC: callers may give years from 1900 to 9000, at any offset."""
 
 
 class Unreadable(Exception):
@@ -20,12 +32,12 @@ class EventEntry(msgspec.Struct, frozen=True, gc=False):
     """One entry of an event, in minor units of `currency`."""
 
     account_id: UUID
-    currency: str
-    version: int
-    amount: int
-    held: int
-    balance_after: int
-    held_after: int
+    currency: Currency
+    version: Version
+    amount: Minor
+    held: Minor
+    balance_after: Minor
+    held_after: Minor
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -34,8 +46,8 @@ class Event(msgspec.Struct, frozen=True):
     schema: int
     id: UUID
     kind: TransactionKind
-    posted_at: datetime
-    effective_at: datetime
+    posted_at: Moment
+    effective_at: Moment
     hash: str
     entries: list[EventEntry]
     metadata: dict[str, Any] = {}
@@ -55,6 +67,8 @@ def decode(data: bytes) -> Event:
         raise Unreadable(f"schema {event.schema} is not {SCHEMA}: a newer ledger wrote it; upgrade the projector")
     if not event.entries:
         raise Unreadable("an event has entries")
-    if any(entry.version < 1 for entry in event.entries):
-        raise Unreadable("versions begin at 1")
+    for moment in (event.posted_at, event.effective_at):
+        # The day of a time is its day in UTC, which is the only offset that the ledger writes.
+        if moment.utcoffset() != timedelta(0) or not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            raise Unreadable(f"the time {moment.isoformat()} is not one of UTC's years {FIRST_YEAR} to {LAST_YEAR}")
     return event

@@ -14,7 +14,7 @@ from chronicle_ledger.events import bus as buses
 from chronicle_ledger.events import dead, stream
 from chronicle_ledger.events.backoff import Backoff
 from chronicle_ledger.events.bus import TROUBLE, Bus
-from chronicle_ledger.events.event import Event, Unreadable, decode
+from chronicle_ledger.events.delivery import deliver
 from chronicle_ledger.events.puller import ConsumerGone, Puller
 from chronicle_ledger.events.relay import database_of, worker_name
 from chronicle_ledger.events.shares import LEASE_SECONDS, Shares
@@ -22,7 +22,6 @@ from chronicle_ledger.events.view_writer import ViewWriter
 from chronicle_ledger.sabotage import Sabotage
 from chronicle_ledger.settings import Settings
 from chronicle_ledger.store.pool import Database
-from chronicle_ledger.store.view_rows import Progress, ViewEntry
 
 log = logs.get(__name__)
 
@@ -138,26 +137,13 @@ class Projector:
         happens in between, a message that had no effect comes again, and one that had is skipped."""
         if self._writer is None:
             raise RuntimeError("start() comes first")
-        entries: list[ViewEntry] = []
-        bad: dict[int, str] = {}
-        newest = None
-        for number, message in enumerate(messages):
-            try:
-                event = decode(message.data)
-            except Unreadable as error:
-                bad[number] = str(error)
-                continue
-            entries.extend(entries_of(event, number))
-            newest = event.posted_at if newest is None else max(newest, event.posted_at)
-        place = messages[-1].metadata
-        progress = Progress(place.sequence.stream, place.num_pending or 0, newest, dead=len(bad))
-        outcome = await self._writer.apply(entries, progress)
-        bad |= outcome.dead
+        outcome = await deliver(self._writer, messages)
+        bad = outcome.dead
         metrics.PROJECTED.labels("applied").inc(len(messages) - len(bad))
         metrics.PROJECTED.labels("dead").inc(len(bad))
         metrics.PROJECTED.labels("skipped").inc(outcome.skipped)
         metrics.PROJECTOR_GAPS.inc(outcome.gaps)
-        metrics.PROJECTOR_PENDING.set(place.num_pending or 0)
+        metrics.PROJECTOR_PENDING.set(messages[-1].metadata.num_pending or 0)
         for number, reason in bad.items():
             log.error("message put aside; see `chronicle events dead`", reason=reason, subject=messages[number].subject)
             await dead.bury(self._bus.jetstream(), messages[number], reason)
@@ -181,17 +167,6 @@ class Projector:
         await self._bus.close()
         if self._database is not None:
             await self._database.close()
-
-
-def entries_of(event: Event, source: int | None) -> list[ViewEntry]:
-    """An event's entries on their way into the view."""
-    return [
-        ViewEntry(
-            e.account_id, e.currency, e.version, e.amount, e.held, e.balance_after, e.held_after,
-            event.id, event.kind.value, event.effective_at, event.posted_at, source,
-        )
-        for e in event.entries
-    ]  # fmt: skip
 
 
 def build(settings: Settings) -> Projector:

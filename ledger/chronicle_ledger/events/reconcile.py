@@ -12,9 +12,8 @@ from nats.js.api import RawStreamMsg
 from chronicle_ledger import logs
 from chronicle_ledger.domain.payload import payload_of, shard_of
 from chronicle_ledger.domain.transaction import Transaction
-from chronicle_ledger.events import stream
+from chronicle_ledger.events import dead, stream
 from chronicle_ledger.events.bus import Bus, BusUnavailable
-from chronicle_ledger.events.dead import REASON, SEQUENCE, SUBJECT
 from chronicle_ledger.events.proof import Proof, Result, prove
 from chronicle_ledger.events.publisher import JetStreamPublisher
 from chronicle_ledger.events.view_writer import ViewWriter, in_transaction
@@ -159,8 +158,7 @@ class Reconcile:
         js = self._bus.jetstream()
         try:
             message: RawStreamMsg = await js.get_msg(stream.STREAM, seq=sequence)
-            headers = {REASON: reason, SUBJECT: message.subject or "", SEQUENCE: str(sequence)}
-            await js.publish(stream.DEAD_SUBJECT, message.data or b"", headers=headers)
+            await dead.keep(js, message.data or b"", reason, message.subject or "", sequence)
             await js.delete_msg(stream.STREAM, sequence)
         except (NatsError, TimeoutError) as error:
             raise ReconcileFailed(f"message {sequence} could not be removed ({error}); run it again") from error

@@ -48,6 +48,14 @@ def classify(error: BaseException) -> Failure:
     return Failure.UNKNOWN
 
 
+def refuses_content(error: BaseException) -> bool:
+    """Whether the database refuses what was to be written, and not the statement: a value out of range, a violated
+    constraint. A missing table, column or right would refuse whatever is written."""
+    if classify(error) is not Failure.REFUSED:
+        return False
+    return isinstance(error, psycopg.DataError) or sqlstate(error)[:2] in ("22", "23")
+
+
 def connection_lost(error: BaseException) -> bool:
     """Whether `error` is about the connection it met, so that others of the same age are suspect too."""
     if isinstance(error, (PoolTimeout, PoolClosed, TooManyRequests)):

@@ -6,7 +6,9 @@ import asyncio
 import json
 import random
 from collections.abc import Sequence
+from typing import Any
 
+import psycopg
 from nats.aio.msg import Msg
 
 from chronicle_ledger.events.dead import letters
@@ -143,6 +145,97 @@ async def _dead(bench: EventBench, count: int) -> bool:
     if row is None or row[0] < count:
         return False
     return len([letter async for letter in letters(bench.bus.jetstream())]) == count
+
+
+async def test_poison_of_every_kind_is_put_aside_and_what_comes_after_it_is_applied(any_bench: EventBench) -> None:
+    await any_bench.post(10)
+    async with any_bench.running(any_bench.relay()), any_bench.running(any_bench.projector()):
+        await any_bench.caught_up()
+        js = any_bench.bus.jetstream()
+        message = [message async for message in replay(js, STREAM)][-1]
+        for event in _poison(json.loads(message.data)):
+            await js.publish(subject(3), json.dumps(event).encode())
+        await js.publish(subject(3), b"x" * ((1 << 20) - 100))
+        await any_bench.post(10)
+        await any_bench.caught_up()
+        await until(lambda: _dead(any_bench, 8), "eight messages are put aside")
+        await until(any_bench.acknowledged, "nothing is delivered for ever")
+    reasons = " ".join([letter.reason async for letter in letters(any_bench.bus.jetstream())])
+    for said in ("$.entries[0].amount", "$.entries[0].version", "$.entries[0].currency", "timezone component",
+                 "years 1899 to 9001", "not one of UTC's", "RFC3339", "malformed"):  # fmt: skip
+        assert said in reasons, reasons
+    assert (await any_bench.reconcile()).removed == 8
+    assert failures(await any_bench.prove()) == {}
+
+
+def _poison(event: dict[str, Any]) -> list[dict[str, Any]]:
+    """What an event of an account that nobody has opened may say that no database can store."""
+    stranger = {**event["entries"][0], "account_id": str(account_named("stranger")), "version": 1}
+
+    def entry(**fields: Any) -> dict[str, Any]:
+        return {**event, "entries": [{**stranger, **fields}]}
+
+    return [
+        entry(amount=2**70, balance_after=2**70),
+        entry(version=2**63),
+        entry(currency="E\0R"),
+        {**entry(), "posted_at": "2026-01-31T09:00:00"},
+        {**entry(), "posted_at": "0001-01-01T00:00:00+05:00"},
+        {**entry(), "effective_at": "9999-12-31T23:59:59-05:00"},
+        {**entry(), "effective_at": "12026-01-31T09:00:00Z"},
+    ]
+
+
+async def test_the_one_message_that_the_database_refuses_is_found_among_many(any_bench: EventBench) -> None:
+    await any_bench.execute("ALTER TABLE statement_view ADD CONSTRAINT no_unlucky_number CHECK (amount <> 1313)")
+    try:
+        await any_bench.post(10)
+        async with any_bench.database.connection() as conn:
+            rows = await (await conn.execute("SELECT payload FROM outbox ORDER BY id")).fetchall()
+        events = [payload.encode() for (payload,) in rows]
+        for number in (3, 17):
+            forged = json.loads(events[number])
+            entry = {**forged["entries"][0], "amount": 1313, "balance_after": 1313, "held_after": 0, "version": 1}
+            entry["account_id"] = str(account_named(f"stranger {number}"))
+            events.insert(number, json.dumps({**forged, "entries": [entry]}).encode())
+        await any_bench.bus.wait_connected(10)
+        js = any_bench.bus.jetstream()
+        await ensure_all(js, 3)
+        for event in events:
+            await js.publish(subject(0), event)
+        async with any_bench.running(any_bench.projector()):
+            await until(lambda: _dead(any_bench, 2), "both are put aside")
+            await until(any_bench.acknowledged, "all messages are acknowledged")
+            assert await any_bench.view_is_current()
+        found = [letter async for letter in letters(any_bench.bus.jetstream())]
+        assert sorted(letter.sequence for letter in found) == [4, 18]
+        assert all("the database refuses it" in letter.reason for letter in found)
+        await any_bench.reconcile()
+        assert failures(await any_bench.prove()) == {}
+    finally:
+        await any_bench.execute("ALTER TABLE statement_view DROP CONSTRAINT no_unlucky_number")
+
+
+async def test_a_missing_table_puts_no_message_aside(bench: EventBench) -> None:
+    await bench.execute("ALTER TABLE statement_view RENAME TO not_migrated_yet")
+    await bench.post(10)
+    refused = asyncio.Event()
+
+    class Refused(Projector):
+        async def project(self, messages: Sequence[Msg]) -> None:
+            try:
+                await super().project(messages)
+            except psycopg.errors.UndefinedTable:
+                refused.set()
+                raise
+
+    async with bench.running(bench.relay()), bench.running(bench.projector(kind=Refused)):
+        async with asyncio.timeout(30):
+            await refused.wait()
+        await bench.execute("ALTER TABLE not_migrated_yet RENAME TO statement_view")
+        await bench.caught_up()
+    assert failures(await bench.prove()) == {}
+    assert [letter async for letter in letters(bench.bus.jetstream())] == []
 
 
 async def test_one_projector_works_and_another_takes_over_when_it_dies(bench: EventBench) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from typing import Any
 
 import pytest
 from nats.js.api import StorageType
@@ -90,3 +92,48 @@ def test_a_proof_is_failed_before_it_is_inconclusive_and_passed_only_when_nothin
 def test_what_is_no_event_says_why(data: bytes) -> None:
     with pytest.raises(Unreadable, match="not an event"):
         decode(data)
+
+
+ENTRY = {
+    "account_id": "00000000-0000-4000-8000-000000000001", "currency": "EUR", "version": 1, "amount": 5, "held": 0,
+    "balance_after": 5, "held_after": 0,
+}  # fmt: skip
+EVENT = {
+    "schema": 1, "id": "00000000-0000-4000-8000-000000000002", "kind": "deposit", "hash": "00", "entries": [ENTRY],
+    "posted_at": "2026-01-31T09:00:00.000000Z", "effective_at": "1899-12-31T23:00:00.000000Z",
+}  # fmt: skip
+
+
+def _event(**fields: Any) -> bytes:
+    entry = {**ENTRY, **{name: fields.pop(name) for name in tuple(fields) if name in ENTRY}}
+    return json.dumps({**EVENT, "entries": [entry], **fields}).encode()
+
+
+@pytest.mark.parametrize("fields", [{}, {"amount": -(2**63), "version": 2**63 - 1}, {"currency": "XPOINTS2"}])
+def test_what_the_database_can_store_is_an_event(fields: dict[str, Any]) -> None:
+    assert decode(_event(**fields)).entries[0].balance_after == 5
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"version": 0}, "version"),
+        ({"version": 2**70}, "version"),
+        ({"amount": 2**63}, "amount"),
+        ({"held": -(2**63) - 1}, "held"),
+        ({"balance_after": 2**70}, "balance_after"),
+        ({"held_after": 2**70}, "held_after"),
+        ({"currency": "E\0R"}, "currency"),
+        ({"currency": "EUR\n"}, "currency"),
+        ({"currency": ""}, "currency"),
+        ({"posted_at": "2026-01-31T09:00:00"}, "timezone"),
+        ({"posted_at": "2026-01-31T00:00:00+05:00"}, "UTC"),
+        ({"posted_at": "0001-01-01T00:00:00Z"}, "years 1899 to 9001"),
+        ({"effective_at": "9999-12-31T00:00:00Z"}, "years 1899 to 9001"),
+        ({"effective_at": "10000-01-01T00:00:00Z"}, "effective_at"),
+        ({"entries": []}, "an event has entries"),
+    ],
+)
+def test_what_the_database_would_refuse_is_no_event(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(Unreadable, match=says):
+        decode(_event(**fields))

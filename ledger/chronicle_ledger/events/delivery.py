@@ -1,0 +1,81 @@
+"""Messages into the read model. One that cannot be used is found and named; it stops none of those around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from nats.aio.msg import Msg
+
+from chronicle_ledger.events.event import Event, Unreadable, decode
+from chronicle_ledger.events.view_writer import Applied, ViewWriter
+from chronicle_ledger.store.failures import DATABASE_ERRORS, refuses_content
+from chronicle_ledger.store.view_rows import Progress, ViewEntry
+
+
+@dataclass(slots=True)
+class Delivered:
+    """What became of a batch. `dead` gives the reason for each message (by its place) that could not be used."""
+
+    skipped: int = 0
+    gaps: int = 0
+    dead: dict[int, str] = field(default_factory=dict)
+
+    def add(self, part: Delivered, offset: int) -> None:
+        """Count a part of the batch in, whose first message is at `offset`."""
+        self.skipped += part.skipped
+        self.gaps += part.gaps
+        self.dead |= {offset + number: reason for number, reason in part.dead.items()}
+
+
+async def deliver(writer: ViewWriter, messages: Sequence[Msg]) -> Delivered:
+    """Bring messages into the view and commit. Raises DatabaseUnavailable, and what the database refuses whatever the
+    messages say (its tables are missing)."""
+    entries, progress, bad = _read(messages)
+    try:
+        return _delivered(await writer.apply(entries, progress), bad)
+    except DATABASE_ERRORS as error:
+        if not refuses_content(error) or not entries:
+            raise
+        refusal = error
+    if len(messages) == 1:
+        await writer.apply([], replace(progress, posted_at=None, dead=1))
+        return Delivered(dead={0: f"the database refuses it: {str(refusal).strip()}"})
+    # Neither half need be at fault alone; the message that is will stand alone in the end.
+    middle = len(messages) // 2
+    whole = Delivered()
+    whole.add(await deliver(writer, messages[:middle]), 0)
+    whole.add(await deliver(writer, messages[middle:]), middle)
+    return whole
+
+
+def _read(messages: Sequence[Msg]) -> tuple[list[ViewEntry], Progress, dict[int, str]]:
+    entries: list[ViewEntry] = []
+    bad: dict[int, str] = {}
+    newest: datetime | None = None
+    for number, message in enumerate(messages):
+        try:
+            event = decode(message.data)
+        except Unreadable as error:
+            bad[number] = str(error)
+            continue
+        entries.extend(entries_of(event, number))
+        newest = event.posted_at if newest is None else max(newest, event.posted_at)
+    place = messages[-1].metadata
+    return entries, Progress(place.sequence.stream, place.num_pending or 0, newest, dead=len(bad)), bad
+
+
+def _delivered(outcome: Applied, bad: dict[int, str]) -> Delivered:
+    return Delivered(outcome.skipped, outcome.gaps, bad | outcome.dead)
+
+
+def entries_of(event: Event, source: int | None) -> list[ViewEntry]:
+    """An event's entries on their way into the view."""
+    return [
+        ViewEntry(
+            e.account_id, e.currency, e.version, e.amount, e.held, e.balance_after, e.held_after,
+            event.id, event.kind.value, event.effective_at, event.posted_at, source,
+        )
+        for e in event.entries
+    ]  # fmt: skip
