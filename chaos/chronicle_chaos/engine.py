@@ -12,6 +12,7 @@ from chronicle_chaos.clock import RunClock
 from chronicle_chaos.history import Recorder
 from chronicle_chaos.injection import Injector
 from chronicle_chaos.journal import Journal, ScenarioRecord, TargetRecord, write_journal
+from chronicle_chaos.judging import cleanup_failure, leave_out
 from chronicle_chaos.options import Progress, RunOptions, silent
 from chronicle_chaos.scenario_run import ScenarioRun
 from chronicle_chaos.scenarios.catalogue import find
@@ -30,7 +31,8 @@ async def run_scenarios(
 ) -> Journal:
     """Run the named scenarios (none: all) on `target` and return the journal, which is in `run_dir` too.
 
-    `run_dir` is what `new_run` makes. Everything that goes wrong in a scenario becomes its verdict; the next one runs.
+    `run_dir` is what `new_run` makes. Everything that goes wrong in a scenario becomes its verdict; the next one runs,
+    unless what was broken could not be healed: two faults at once would prove nothing about either.
     Cancelling this task heals what was broken, marks the rest as aborted, writes the journal and then raises
     CancelledError again. The journal's `exit_status` is the exit status for a command. Raises UnknownScenario before
     anything is touched.
@@ -67,11 +69,18 @@ async def run_all(
     save()
     with Recorder(run_dir / "history.jsonl", clock) as recorder:
         try:
+            unhealed = ""
             for scenario, record in zip(scenarios, journal.scenarios, strict=True):
+                if unhealed:
+                    leave_out(record, unhealed)
+                    progress(scenario.name, "verdict", f"{record.verdict}: {record.message}")
+                    continue
                 recorder.begin(scenario.name)
                 run = ScenarioRun(scenario, record, target, injector, options, run_dir, recorder, save, progress)
                 await run.run()
                 progress(scenario.name, "verdict", f"{record.verdict}: {record.message}")
+                if failure := cleanup_failure(record):
+                    unhealed = f"{scenario.name} left something broken: {failure}"
         finally:
             journal.completion_time = clock.now()
             journal.exit_status = exit_status(r.verdict for r in journal.scenarios)

@@ -156,7 +156,7 @@ class FaultRun:
 
     async def wait_until_healed(self, phase: PhaseRecord) -> None:
         """Wait until the injector shows that nothing of the fault is left; bounded by the caller's deadline."""
-        if not self._begun or self._injection is None or self.record.cleanup.result != "Clean":
+        if not self._begun or self._injection is None:
             return
         left = "nobody has looked yet"
         try:
@@ -170,7 +170,11 @@ class FaultRun:
                 phase.message = f"something of the fault is left: {left}"
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
         except asyncio.CancelledError:
-            self.record.cleanup = CleanupRecord("CleanupFailed", f"not shown to be healed: {left}")
+            unshown = f"not shown to be healed: {left}"
+            if self.record.cleanup.result == "CleanupFailed":
+                # What the healing itself complained of comes first: it names the command to run.
+                unshown = f"{self.record.cleanup.message}; {unshown}"
+            self.record.cleanup = CleanupRecord("CleanupFailed", unshown)
             raise
 
     def _half_begun(self) -> Injection:

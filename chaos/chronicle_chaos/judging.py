@@ -17,6 +17,19 @@ def checkers_for(scenario: Scenario, stop: Stop | None) -> list[Checker]:
     return [c for c in scenario.checks if stop is None or c.safety]
 
 
+def cleanup_failure(record: ScenarioRecord) -> str:
+    """What could not be undone, in words; empty where nothing is left."""
+    return record.cleanup.message or "nobody knows why" if record.cleanup.result == "CleanupFailed" else ""
+
+
+def leave_out(record: ScenarioRecord, why: str) -> None:
+    """Write into the record that its scenario was not begun, because an earlier one's fault is still there."""
+    stop = Stop.TARGET_NOT_HEALED
+    judgement = judge(stop, f"not begun, because {why}", ())
+    record.stop = stop.value
+    record.verdict, record.reason, record.message = judgement.verdict.value, judgement.reason, judgement.message
+
+
 def conclude_record(
     record: ScenarioRecord,
     case: Case,
@@ -26,7 +39,7 @@ def conclude_record(
     clock: RunClock,
 ) -> None:
     """Write the judgement and the figures into the record."""
-    judgement = judge(stop, message, checks)
+    judgement = judge(stop, message, checks, cleanup_failure=cleanup_failure(record))
     record.stop = None if stop is None else stop.value
     record.verdict, record.reason, record.message = judgement.verdict.value, judgement.reason, judgement.message
     record.checks = [CheckRecord(c.name, c.result.value, c.message, dict(c.figures)) for c in checks]

@@ -9,7 +9,7 @@ from chronicle_chaos.checkers.base import Case, run_checks
 from chronicle_chaos.final import read_final
 from chronicle_chaos.history import History, read_histories
 from chronicle_chaos.journal import ScenarioRecord, read_journal
-from chronicle_chaos.judging import checkers_for
+from chronicle_chaos.judging import checkers_for, cleanup_failure
 from chronicle_chaos.scenarios.catalogue import find
 from chronicle_chaos.verdict import CheckResult, Stop, Verdict, judge
 
@@ -42,9 +42,11 @@ def _again(run_dir: Path, record: ScenarioRecord, history: History) -> Rejudgeme
     if stop is None and case.timeline.proven is None:
         # A journal that claims more than its history shows.
         stop = Stop.FAULT_UNPROVEN
-    judged = stop not in {Stop.ABORTED, Stop.NOT_APPLICABLE, Stop.PREFLIGHT_FAILED, Stop.STEADY_STATE_NOT_MET}
+    judged = stop not in {
+        Stop.ABORTED, Stop.NOT_APPLICABLE, Stop.PREFLIGHT_FAILED, Stop.STEADY_STATE_NOT_MET, Stop.TARGET_NOT_HEALED
+    }  # fmt: skip
     checks = run_checks(checkers_for(scenario, stop), case) if judged and record.checks else []
-    judgement = judge(stop, record.message, checks)
+    judgement = judge(stop, record.message, checks, cleanup_failure=cleanup_failure(record))
     before = {c.name: c.result for c in record.checks}
     after = {c.name: c.result.value for c in checks}
     differences = [

@@ -12,6 +12,9 @@ from chronicle_chaos.history import Recorder
 from chronicle_chaos.target import Target
 from chronicle_chaos.workload import LOAD_BALANCER
 
+ANSWER_SECONDS = 3.0
+"""How long a sample waits for its answer; `/health` itself takes half of it at most."""
+
 
 @dataclass(slots=True)
 class HealthSampler:
@@ -24,7 +27,7 @@ class HealthSampler:
     recorder: Recorder
     target: Target
     interval: float = 1.0
-    timeout: float = 3.0
+    timeout: float = ANSWER_SECONDS
     latest: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _ok_since: dict[str, int | None] = field(default_factory=dict)
     _count: int = 0

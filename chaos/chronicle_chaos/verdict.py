@@ -40,6 +40,7 @@ class Stop(StrEnum):
     INJECTION_FAILED = "InjectionFailed"
     FAULT_UNPROVEN = "FaultUnproven"
     PHASE_FAILED = "PhaseFailed"
+    TARGET_NOT_HEALED = "TargetNotHealed"
     ABORTED = "Aborted"
 
 
@@ -62,10 +63,14 @@ class Judgement:
     message: str
 
 
-def judge(stop: Stop | None, stop_message: str, checks: Sequence[CheckResult]) -> Judgement:
-    """Decide. `stop` None means that every phase ran and the fault was proven.
+def judge(
+    stop: Stop | None, stop_message: str, checks: Sequence[CheckResult], *, cleanup_failure: str = ""
+) -> Judgement:
+    """Decide. `stop` None means that every phase ran and the fault was proven; `cleanup_failure` says what could not be
+    undone.
 
-    An early stop never hides a failed check: what was lost is lost, whoever or whatever caused it.
+    An early stop never hides a failed check: what was lost is lost, whoever or whatever caused it. And nothing passes
+    on a target that was not healed: what the ledger is like without the fault has not been seen.
     """
     failed = [c for c in checks if c.result is Result.FAILED]
     unknown = [c for c in checks if c.result is Result.INCONCLUSIVE]
@@ -74,7 +79,7 @@ def judge(stop: Stop | None, stop_message: str, checks: Sequence[CheckResult]) -
     if failed:
         first = failed[0]
         return Judgement(Verdict.FAILED, f"{camel(first.name)}Failed", _sentence(failed))
-    if stop in {Stop.ABORTED, Stop.UNDO_LOG_UNWRITABLE}:
+    if stop in {Stop.ABORTED, Stop.UNDO_LOG_UNWRITABLE, Stop.TARGET_NOT_HEALED}:
         return Judgement(Verdict.ABORTED, stop.value, stop_message)
     if stop is not None:
         return Judgement(Verdict.INCONCLUSIVE, stop.value, stop_message)
@@ -82,6 +87,9 @@ def judge(stop: Stop | None, stop_message: str, checks: Sequence[CheckResult]) -
         return Judgement(Verdict.INCONCLUSIVE, "NothingChecked", "no check ran, so nothing is known")
     if unknown:
         return Judgement(Verdict.INCONCLUSIVE, f"{camel(unknown[0].name)}Inconclusive", _sentence(unknown))
+    if cleanup_failure:
+        message = f"all {len(checks)} checks passed, but what was broken has not been healed: {cleanup_failure}"
+        return Judgement(Verdict.INCONCLUSIVE, "CleanupFailed", message)
     return Judgement(Verdict.PASSED, "AllChecksPassed", f"all {len(checks)} checks passed")
 
 

@@ -223,6 +223,7 @@ class MemoryInjector:
     name: str = "Memory"
     fidelity: Fidelity = "process"
     calls: list[str] = field(default_factory=list)
+    looked_after_healing: int = 0
 
     async def preflight(self, fault: Fault) -> None:
         self.calls.append("preflight")
@@ -247,4 +248,5 @@ class MemoryInjector:
         self.ledger.broken = None
 
     async def healed(self, injection: Injection) -> Evidence:
+        self.looked_after_healing += 1
         return Evidence((Observation("broken", self.how, str(self.ledger.broken), self.ledger.broken is None),))

@@ -33,6 +33,7 @@ from chronicle_chaos.injection import (
 from chronicle_chaos.journal import Journal, ScenarioRecord, read_journal
 from chronicle_chaos.logical import Patience
 from chronicle_chaos.options import RunOptions, new_run
+from chronicle_chaos.rejudging import judge_again
 from chronicle_chaos.scenarios.catalogue import find
 from chronicle_chaos.scenarios.scenario import Deadlines, Scenario
 from chronicle_chaos.steadiness import SteadyState
@@ -47,11 +48,18 @@ QUICK = Scenario(
     recovery=8.0,
     checks=(*ALWAYS, Availability(share=0.9, gap=4.0, accepted=0),
             HealthSays(frozenset({"degraded"}), within=0.0)),
-    deadlines=Deadlines(preflight=5, steady_state=4, inject=2, prove=0.8, observe_margin=1, heal=2, drain=4,
-                        final_reads=5),
+    deadlines=Deadlines(preflight=30, steady_state=30, inject=10, prove=0.8, observe_margin=1, heal=2, drain=4,
+                        final_reads=30),
     steadiness=SteadyState(window=0.6, settle=0.3),
     warm_up=0.2,
 )  # fmt: skip
+
+
+UNTIMED = replace(QUICK, checks=ALWAYS)
+"""With nothing that a busy machine could make fail."""
+
+SOON = replace(QUICK, checks=(*ALWAYS, Availability(share=0.0, gap=60.0, accepted=0)), recovery=1.0)
+"""With nothing but the way back, which has to be found in a second."""
 
 
 async def go(
@@ -139,7 +147,8 @@ async def test_nothing_is_injected_where_steady_state_is_not_met(tmp_path: Path)
             asyncio.get_running_loop().call_later(0.3, setattr, ledger, "broken", "refuse")
 
     sick = Sick(ledger)
-    record, journal, _ = await go(tmp_path, ledger, sick)
+    impatient = replace(QUICK, deadlines=replace(QUICK.deadlines, steady_state=4))
+    record, journal, _ = await go(tmp_path, ledger, sick, impatient)
     assert (record.verdict, record.reason) == ("Inconclusive", "SteadyStateNotMet")
     assert sick.calls == injector.calls == []
     assert record.fault_window is None
@@ -237,9 +246,54 @@ async def test_cleanup_that_fails_is_its_own_field_with_the_command_to_run(tmp_p
             raise CleanupFailed("a rule is left", next_step="iptables -F")
 
     ledger = MemoryLedger()
-    record, _, _ = await go(tmp_path, ledger, Stuck(ledger))
+    injector = Stuck(ledger)
+    record, journal, _ = await go(tmp_path, ledger, injector, UNTIMED)
     assert record.cleanup.result == "CleanupFailed"
     assert "iptables -F" in record.cleanup.message
+    assert wrong(record) == {}
+    assert (record.verdict, record.reason, journal.exit_status) == ("Inconclusive", "CleanupFailed", 3)
+    assert "iptables -F" in record.message
+    assert injector.looked_after_healing > 0
+
+
+async def test_a_fault_that_outlives_its_failed_cleanup_is_not_recovered_from(tmp_path: Path) -> None:
+    @dataclass
+    class Stuck(MemoryInjector):
+        async def heal(self, injection: Injection) -> None:
+            await super().heal(injection)
+            raise CleanupFailed("a rule is left")
+
+        async def healed(self, injection: Injection) -> Evidence:
+            return Evidence((Observation("rule", "there", "there", shows_fault=False),))
+
+    ledger = MemoryLedger()
+    record, journal, _ = await go(tmp_path, ledger, Stuck(ledger), SOON)
+    assert (record.verdict, journal.exit_status) == ("Failed", 1)
+    assert "not reached again" in wrong(record)["availability"]
+    assert "a rule is left" in record.cleanup.message
+    assert "rule was there, is there" in record.cleanup.message
+
+
+async def test_after_a_cleanup_that_failed_no_other_scenario_touches_the_target(tmp_path: Path) -> None:
+    @dataclass
+    class Stuck(MemoryInjector):
+        async def heal(self, injection: Injection) -> None:
+            await super().heal(injection)
+            raise CleanupFailed("a rule is left", next_step="iptables -F")
+
+    ledger = MemoryLedger()
+    injector = Stuck(ledger)
+    run_dir = new_run(tmp_path)
+    async with serving(ledger) as target:
+        scenarios = [UNTIMED, replace(UNTIMED, name="nats-outage")]
+        journal = await run_all(target, injector, scenarios, options(), run_dir)
+    after = read_journal(run_dir).scenarios[1]
+    assert (after.verdict, after.reason, after.start_time) == ("Aborted", "TargetNotHealed", None)
+    assert "api-crash" in after.message
+    assert "iptables -F" in after.message
+    assert injector.calls.count("preflight") == 1
+    assert journal.exit_status == 3
+    assert [r.differences for r in judge_again(run_dir)][1] == ()
 
 
 async def test_a_ledger_that_does_not_recover_in_time_fails(tmp_path: Path) -> None:

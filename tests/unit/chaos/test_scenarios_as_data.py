@@ -9,12 +9,11 @@ import pytest
 from chronicle_chaos.checkers.health import HealthSays
 from chronicle_chaos.checkers.partition import MajorityAccepts
 from chronicle_chaos.region_probes import RegionProbes
-from chronicle_chaos.sampler import HealthSampler
+from chronicle_chaos.sampler import ANSWER_SECONDS
 from chronicle_chaos.scenarios.catalogue import SCENARIOS
 from chronicle_chaos.scenarios.scenario import Scenario
 
 every = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.name)
-SAMPLE_SECONDS = HealthSampler.__dataclass_fields__["timeout"].default
 
 
 @every
@@ -27,7 +26,7 @@ def test_the_window_is_no_shorter_than_the_least_one_and_the_least_one_has_a_rea
 def test_health_can_be_judged_in_the_least_window(scenario: Scenario) -> None:
     for check in scenario.checks:
         if isinstance(check, HealthSays):
-            assert check.within + SAMPLE_SECONDS <= scenario.least_window_seconds
+            assert check.within + ANSWER_SECONDS <= scenario.least_window_seconds
 
 
 @every

@@ -35,6 +35,19 @@ def test_an_unproven_fault_is_inconclusive_even_where_all_checks_pass() -> None:
     assert (judgement.verdict, judgement.reason) == (Verdict.INCONCLUSIVE, "FaultUnproven")
 
 
+@given(results, stops)
+def test_with_a_cleanup_that_failed_nothing_passes_and_every_other_verdict_stays(
+    found: list[Result], stop: Stop | None
+) -> None:
+    clean = judge(stop, "why", checks(*found))
+    unclean = judge(stop, "why", checks(*found), cleanup_failure="a rule is left")
+    if clean.verdict is Verdict.PASSED:
+        assert (unclean.verdict, unclean.reason) == (Verdict.INCONCLUSIVE, "CleanupFailed")
+        assert "a rule is left" in unclean.message
+    else:
+        assert unclean == clean
+
+
 def test_nothing_checked_is_inconclusive() -> None:
     assert judge(None, "", []).verdict is Verdict.INCONCLUSIVE
 
@@ -45,8 +58,9 @@ def test_a_failure_names_its_check_in_reason_and_message() -> None:
     assert judgement.message == "exactly-once: key k made 2 transactions"
 
 
-def test_an_interrupted_run_is_aborted() -> None:
-    assert judge(Stop.ABORTED, "Ctrl-C", []).verdict is Verdict.ABORTED
+@pytest.mark.parametrize("stop", [Stop.ABORTED, Stop.TARGET_NOT_HEALED])
+def test_an_interrupted_run_and_one_that_was_not_begun_are_aborted(stop: Stop) -> None:
+    assert judge(stop, "Ctrl-C", []).verdict is Verdict.ABORTED
 
 
 @pytest.mark.parametrize(
