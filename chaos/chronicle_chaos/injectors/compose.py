@@ -24,6 +24,7 @@ from chronicle_chaos.injection import (
 from chronicle_chaos.injectors.compose_cut import Cut
 from chronicle_chaos.injectors.compose_names import CONTAINERS, EVERY, PORTS, REGIONS
 from chronicle_chaos.injectors.compose_probes import Probes
+from chronicle_chaos.injectors.crashing import moments, not_done
 from chronicle_chaos.injectors.docker import Container, Docker
 
 DOWN_SECONDS = 1.0
@@ -39,7 +40,9 @@ class ComposeInjector:
     name = "Docker"
     fidelity: Fidelity = "container"
 
-    def __init__(self, docker: Docker | None = None, cut: Cut | None = None) -> None:
+    def __init__(self, docker: Docker | None = None, cut: Cut | None = None, *, patience: float = 15.0) -> None:
+        """`patience` is how many seconds the crashed instance may take to be ready before the next one crashes."""
+        self.patience = patience
         self.docker = docker or Docker()
         self.cut = cut or Cut.by_environment(self.docker)
         self.probes = Probes(self.docker)
@@ -68,7 +71,9 @@ class ComposeInjector:
                 return await self._partition(fault, undo)
         before = {name: await self._container(name) for name in victims}
         reachable = await self.probes.reachable(victims, PORTS[fault.component])
-        undo.record(f"start {', '.join(victims)}", {"start": list(victims)})
+        # The crashes that follow hit others as well, so all that could be hit are written down.
+        hit = CONTAINERS[fault.component] if isinstance(fault, Crashes) else victims
+        undo.record(f"start {', '.join(hit)}", {"start": list(hit)})
         if isinstance(fault, Outage):
             await asyncio.gather(*(self.docker.call("stop", f"--time={STOP_GRACE_SECONDS}", n) for n in victims))
         else:
@@ -147,13 +152,15 @@ class ComposeInjector:
     async def _crashes(self, fault: Crashes, rng: Random, seconds: float) -> Sequence[Observation]:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        # The last one must be seen to come back within the window.
-        moments = sorted(rng.uniform(0, seconds * 0.8) for _ in range(fault.times - 1))
-        observations = []
-        for moment in moments:
+        observations: list[Observation] = []
+        for number, moment in enumerate(moments(rng, fault.times - 1, seconds), 2):
             await asyncio.sleep(max(0.0, began + moment - loop.time()))
-            # One at a time: whoever was hit before is back, or two would be away at once.
-            await self.probes.all_ready(CONTAINERS[fault.component], 15.0)
+            try:
+                # One at a time: whoever was hit before is back, or two would be away at once.
+                await self.probes.all_ready(CONTAINERS[fault.component], self.patience)
+            except InjectionError as error:
+                observations += not_done(number, fault.times, f"none was killed: {error}")
+                break
             victim = await self._container(rng.choice(CONTAINERS[fault.component]))
             await self._strike(victim.name)
             await asyncio.sleep(DOWN_SECONDS)

@@ -20,6 +20,7 @@ from chronicle_chaos.injection import (
     PreflightError,
     UndoLog,
 )
+from chronicle_chaos.injectors.crashing import moments, not_done
 from chronicle_chaos.injectors.probes import Answer, api_ready, busiest_cockroach, cockroach_answers
 from chronicle_chaos.local.control import Control, ControlFailed, Instance
 from chronicle_chaos.local.tcp_proxy import Mode
@@ -36,9 +37,9 @@ class LocalInjector:
     name = "local"
     fidelity: Fidelity = "process"
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, control: Control | None = None) -> None:
         self._target = target
-        self._control = Control(Path(str(target.details["control"])))
+        self._control = control or Control(Path(str(target.details["control"])))
 
     async def preflight(self, fault: Fault) -> None:
         """Sweep what a dead run left, and check that there is something to break."""
@@ -65,12 +66,15 @@ class LocalInjector:
             case Outage(component):
                 victims = await self._control.instances(component)
             case Crashes(component):
-                victims = [rng.choice(await self._control.instances(component))]
+                could = await self._control.instances(component)
+                victims = [rng.choice(could)]
             case Partition():
                 undo.record("links between the regions pass again", {"links": Mode.PASS.value})
                 await self._control.set_links(Mode.BLACKHOLE)
                 return Injection(fault, (f"{fault.majority} | {fault.minority}",))
-        undo.record(f"{', '.join(v.name for v in victims)} may run again", {"release": [v.name for v in victims]})
+        # The crashes that follow hit others as well, so all that could be hit are written down.
+        hit = [v.name for v in (could if isinstance(fault, Crashes) else victims)]
+        undo.record(f"{', '.join(hit)} may run again", {"release": hit})
         keep_away = not isinstance(fault, Crashes)
         await asyncio.gather(*(self._control.kill(v.name, keep_away=keep_away) for v in victims))
         before = {v.name: {"pid": v.pid, "started_at": v.started_at, "port": v.port} for v in victims}
@@ -158,32 +162,32 @@ class LocalInjector:
         return observations
 
     async def _crash_again(self, fault: Crashes, rng: Random, seconds: float) -> list[Observation]:
-        """The first crash was the injection's; the others fall at random moments of equal slices of the window."""
+        """The first crash was the injection's; the others fall at random moments of the window."""
         began = time.monotonic()
-        slices = max(1, fault.times - 1)
         observations: list[Observation] = []
-        for number in range(fault.times - 1):
-            moment = (number + rng.random()) * seconds / slices
+        for number, moment in enumerate(moments(rng, fault.times - 1, seconds), 2):
             await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
             victim = await self._ready_victim(fault.component, rng, until=began + seconds)
             if victim is None:
+                why = f"none was killed: of the {fault.component} instances fewer than two were ready"
+                observations += not_done(number, fault.times, why)
                 break
             pid = await self._control.kill(victim.name, keep_away=False)
-            observations.append(
-                Observation(f"{victim.name}, crash {number + 2}", f"pid {victim.pid}", f"pid {pid} killed", bool(pid))
-            )
+            after = "nothing ran" if pid is None else f"pid {pid} killed"
+            observations.append(Observation(f"{victim.name}, crash {number}", f"pid {victim.pid}", after, bool(pid)))
         await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
         return observations
 
     async def _ready_victim(self, component: Component, rng: Random, *, until: float) -> Instance | None:
         """One that serves requests now, while another does too: a crash of the last one would be an outage."""
-        while time.monotonic() < until:
+        while True:
             instances = await self._control.instances(component)
             ready = [i for i in instances if i.pid is not None and await api_ready(i.url)]
             if len(ready) > 1:
                 return rng.choice(ready)
+            if time.monotonic() >= until:
+                return None
             await asyncio.sleep(0.2)
-        return None
 
 
 async def _gone(now: Instance, was: Mapping[str, Any], *, away: bool) -> Observation:

@@ -1,0 +1,102 @@
+"""The compose stack in memory, behind the arguments that `docker` would get."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from chronicle_chaos.injectors.compose_names import EVERY, REGIONS
+from chronicle_chaos.injectors.docker import Container, Docker
+
+Said = tuple[int, str, str]
+
+
+@dataclass
+class Stack:
+    """What there is. `cut` are the containers with the chain in them, `failing` the commands (`start NAME`) that Docker
+    refuses, `calls` all that it was asked for. `leases` are the counts that a node tells, by node id."""
+
+    paused: set[str] = field(default_factory=set)
+    stopped: set[str] = field(default_factory=set)
+    unready: set[str] = field(default_factory=set)
+    cut: set[str] = field(default_factory=set)
+    failing: set[str] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+    helper_image: bool = True
+    leases: tuple[tuple[int, int], ...] = ((2, 30), (1, 20), (3, 17))
+    births: dict[str, int] = field(default_factory=dict)
+
+    def reached(self, container: str, host: str) -> bool:
+        """Whether a connection from a container to a host would be made."""
+        apart = next(r for r, names in REGIONS.items() if container in names) != next(
+            r for r, names in REGIONS.items() if host in names
+        )
+        return host not in self.stopped and not (apart and (container in self.cut or host in self.cut))
+
+
+@dataclass(frozen=True)
+class FakeDocker(Docker):
+    """Docker's command line before a stack in memory."""
+
+    stack: Stack = field(default_factory=Stack)
+
+    async def attempt(self, *arguments: str) -> Said:
+        stack, (verb, *rest) = self.stack, arguments
+        name = rest[-1] if rest else ""
+        stack.calls.append(f"{verb} {name}" if verb not in {"exec", "run"} else f"{verb} {' '.join(rest[:4])}")
+        if f"{verb} {name}" in stack.failing:
+            return 1, "", f"cannot {verb} {name}"
+        verbs: dict[str, Callable[[], Said]] = {
+            "version": lambda: (0, "27.0", ""),
+            "image": lambda: (0 if stack.helper_image else 1, "", "no such image"),
+            "pull": lambda: (1, "", "no such image"),
+            "exec": lambda: self._exec(rest[0], rest[1:]),
+            "run": lambda: self._helper(rest),
+            "inspect": lambda: (0, "image:1", ""),
+        }
+        if verb in verbs:
+            return verbs[verb]()
+        if verb in {"kill", "stop"}:
+            stack.stopped.add(name)
+        elif verb == "start":
+            stack.stopped.discard(name)
+            stack.cut.discard(name)
+            stack.births[name] = stack.births.get(name, 0) + 1
+        elif verb == "unpause":
+            stack.paused.discard(name)
+        else:
+            raise AssertionError(f"nobody expected docker {arguments}")
+        return 0, "", ""
+
+    async def container(self, name: str) -> Container | None:
+        if name not in EVERY:
+            return None
+        running, birth = name not in self.stack.stopped, self.stack.births.get(name, 0)
+        pid = 100 * (EVERY.index(name) + 1) + birth
+        addresses = (f"172.20.0.{EVERY.index(name) + 2}",) if running else ()
+        return Container(name, running, name in self.stack.paused, pid * running, f"second {birth}", addresses)
+
+    def _exec(self, container: str, command: list[str]) -> Said:
+        if container in self.stack.stopped:
+            return 1, "", f"{container} is not running"
+        if command[0] == "python":
+            reached = [self.stack.reached(container, address.split(":")[0]) for address in command[3:]]
+            return 0, json.dumps(["" if it else "timed out" for it in reached]), ""
+        if command[0] == "chronicle-healthcheck":
+            return int(container in self.stack.unready), "", ""
+        query = command[-1]
+        if "lease_holder" in query:
+            return 0, "\n".join(["lease_holder,n", *(f"{node},{n}" for node, n in self.stack.leases)]), ""
+        nodes = [f"{n},chronicle-cockroach-{n}:26257" for n in (1, 2, 3)]
+        return 0, "\n".join(["node_id,address", *nodes]), ""
+
+    def _helper(self, arguments: list[str]) -> Said:
+        container = next(a for a in arguments if a.startswith("--network=")).rpartition(":")[2]
+        if f"iptables {container}" in self.stack.failing:
+            return 1, "", "iptables: Permission denied"
+        if "-j DROP" in arguments[-1]:
+            self.stack.cut.add(container)
+        else:
+            self.stack.cut.discard(container)
+        return 0, "", ""

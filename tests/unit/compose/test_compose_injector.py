@@ -1,0 +1,110 @@
+"""What the injector asks Docker for, what it takes as proof, and that it takes back all that it can."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from chronicle_chaos.faults import Component, Crashes, NodeKill, Outage, Partition
+from chronicle_chaos.injection import Injection
+from chronicle_chaos.injectors import compose
+from chronicle_chaos.injectors.compose import ComposeInjector
+from chronicle_chaos.injectors.compose_cut import Cut
+from chronicle_chaos.injectors.compose_names import CONTAINERS, REGIONS
+from support.fake_control import Undone
+from support.fake_docker import FakeDocker, Stack
+
+MINORITY = set(REGIONS["region-b"])
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crashed container is away for a moment only."""
+    monkeypatch.setattr(compose, "DOWN_SECONDS", 0.01)
+
+
+def injector_of(stack: Stack) -> ComposeInjector:
+    docker = FakeDocker(stack=stack)
+    return ComposeInjector(docker, Cut(docker, "helper"), patience=0.2)
+
+
+async def test_a_killed_node_is_gone_and_its_port_too_until_it_is_healed() -> None:
+    stack = Stack()
+    injector = injector_of(stack)
+    undo = Undone()
+    kill = await injector.inject(NodeKill(Component.COCKROACH), undo, Random(1))
+    assert kill.targets == ("chronicle-cockroach-2",)
+    assert undo.entries == [{"start": ["chronicle-cockroach-2"]}]
+    assert (await injector.evidence(kill)).proven
+    assert not (await injector.healed(kill)).proven
+    await injector.heal(kill)
+    assert not stack.stopped
+    assert (await injector.healed(kill)).proven
+    assert not (await injector.evidence(kill)).proven
+
+
+async def test_a_kill_that_hits_nothing_is_no_proof() -> None:
+    stack = Stack()
+    injector = injector_of(stack)
+    kill = await injector.inject(NodeKill(Component.COCKROACH), Undone(), Random(1))
+    stack.stopped.clear()  # the daemon restarted it before anybody looked
+    assert not (await injector.evidence(kill)).proven
+
+
+async def test_an_outage_stops_all_and_healing_starts_them_and_what_is_paused() -> None:
+    stack = Stack()
+    injector = injector_of(stack)
+    outage = await injector.inject(Outage(Component.NATS), Undone(), Random(1))
+    assert stack.stopped == set(CONTAINERS[Component.NATS])
+    assert (await injector.evidence(outage)).proven
+    stack.paused.add("chronicle-api-1")
+    await injector.heal(Injection(Outage(Component.NATS), ()))
+    assert (stack.stopped, stack.paused) == (set(), set())
+
+
+async def test_a_cut_goes_both_ways_and_leaves_each_half_whole() -> None:
+    stack = Stack()
+    injector = injector_of(stack)
+    cut = await injector.inject(Partition(), Undone(), Random(1))
+    assert stack.cut == MINORITY
+    evidence = await injector.evidence(cut)
+    assert evidence.proven
+    within = [o for o in evidence.observations if "within its region" in o.subject]
+    assert {o.after for o in within} == {"connected"}
+    assert {o.after for o in evidence.observations if o not in within} == {"timed out"}
+    assert not (await injector.healed(cut)).proven
+    await injector.heal(cut)
+    assert not stack.cut
+    assert (await injector.healed(cut)).proven
+
+
+async def test_a_cut_that_cuts_too_much_is_no_proof() -> None:
+    stack = Stack()
+    injector = injector_of(stack)
+    cut = await injector.inject(Partition(), Undone(), Random(1))
+    stack.stopped.add("chronicle-cockroach-2")
+    assert not (await injector.evidence(cut)).proven
+
+
+async def test_every_crash_is_done_one_at_a_time_and_shows_another_process() -> None:
+    stack = Stack()
+    injector = injector_of(stack)
+    undo = Undone()
+    crash = await injector.inject(Crashes(Component.API, times=4), undo, Random(1))
+    assert undo.entries == [{"start": list(CONTAINERS[Component.API])}]
+    assert (await injector.evidence(crash)).proven
+    others = await injector.during(crash, 0.2)
+    assert [o.shows_fault for o in others] == [True] * 3
+    assert sum(call.startswith("kill ") for call in stack.calls) == 4
+    assert not stack.stopped
+
+
+async def test_a_crash_that_could_not_be_done_is_shown_not_to_be() -> None:
+    stack = Stack()
+    injector = injector_of(stack)
+    crash = await injector.inject(Crashes(Component.API, times=4), Undone(), Random(1))
+    stack.unready.add("chronicle-api-2")
+    others = await injector.during(crash, 0.2)
+    assert [(o.subject, o.shows_fault) for o in others] == [(f"crash {n}", False) for n in (2, 3, 4)]
+    assert "chronicle-api-2 was not ready" in others[0].after

@@ -1,0 +1,62 @@
+"""What the injector of local processes does, says it did, and takes back, on a cluster in memory."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from chronicle_chaos.faults import Component, Crashes
+from chronicle_chaos.injectors import local
+from chronicle_chaos.injectors.local import LocalInjector
+from support.fake_control import TARGET, Cluster, FakeControl, Undone, an_instance
+
+FOUR_CRASHES = Crashes(Component.API, times=4)
+
+
+def a_ledger() -> Cluster:
+    names = [f"{component}-{n}" for component in ("api", "nats", "cockroach") for n in (1, 2, 3)]
+    return Cluster([an_instance(name) for name in names])
+
+
+def injector_of(cluster: Cluster) -> LocalInjector:
+    return LocalInjector(TARGET, FakeControl(cluster=cluster))
+
+
+@pytest.fixture
+def ready(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The URLs whose readiness probe answers."""
+    urls: set[str] = set()
+
+    async def api_ready(url: str) -> bool:
+        return url in urls
+
+    monkeypatch.setattr(local, "api_ready", api_ready)
+    return urls
+
+
+async def test_every_crash_that_was_asked_for_is_done_or_shown_not_to_be(ready: set[str]) -> None:
+    cluster = a_ledger()
+    injector = injector_of(cluster)
+    crash = await injector.inject(FOUR_CRASHES, Undone(), Random(1))
+    nobody_is_ready = await injector.during(crash, 0.3)
+    assert [(o.subject, o.shows_fault) for o in nobody_is_ready] == [(f"crash {n}", False) for n in (2, 3, 4)]
+    ready.update(i.url for i in cluster.instances)
+    all_are = await injector.during(crash, 0.3)
+    assert [o.shows_fault for o in all_are] == [True] * 3
+
+
+async def test_a_crash_of_the_last_one_that_serves_is_not_done(ready: set[str]) -> None:
+    cluster = Cluster([an_instance("api-1", 1), an_instance("api-2", 2)])
+    injector = injector_of(cluster)
+    crash = await injector.inject(Crashes(Component.API, times=2), Undone(), Random(1))
+    ready.add("http://127.0.0.1:1")
+    (missing,) = await injector.during(crash, 0.3)
+    assert not missing.shows_fault
+    assert "fewer than two were ready" in missing.after
+
+
+async def test_all_that_later_crashes_may_hit_is_in_the_undo_log_before_the_first() -> None:
+    undo = Undone()
+    await injector_of(a_ledger()).inject(FOUR_CRASHES, undo, Random(1))
+    assert undo.entries == [{"release": ["api-1", "api-2", "api-3"]}]
