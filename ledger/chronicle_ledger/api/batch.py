@@ -15,9 +15,10 @@ from chronicle_ledger.api.parameters import DRY_RUN
 from chronicle_ledger.api.problems import Problem
 from chronicle_ledger.api.schemas import BatchDeposit, BatchItem, BatchJournal, BatchRequest, BatchTransfer
 from chronicle_ledger.domain.commands import PostEntries
-from chronicle_ledger.domain.errors import BatchAborted, LedgerError
+from chronicle_ledger.domain.errors import LedgerError
 from chronicle_ledger.domain.evaluate import check
 from chronicle_ledger.domain.transaction import TransactionKind
+from chronicle_ledger.posting.batch import aborted_by
 from chronicle_ledger.posting.work import Result
 
 PATH: Final = "/v1/transactions:batch"
@@ -92,16 +93,13 @@ async def create_batch(call: Call) -> Answer:
 
 def _refused_alone(commands: Sequence[PostEntries]) -> list[Result]:
     """The results of an atomic batch in which one can be refused without a look at the ledger; empty where none is."""
-    outcomes: list[Result] = [BatchAborted("Nothing was posted: another of this atomic batch was refused.")] * len(
-        commands
-    )
-    refused = False
+    refused: dict[int, LedgerError] = {}
     for index, command in enumerate(commands):
         try:
             check(command)
         except LedgerError as error:
-            outcomes[index], refused = error, True
-    return outcomes if refused else []
+            refused[index] = error
+    return [refused.get(index) or aborted_by(min(refused)) for index in range(len(commands))] if refused else []
 
 
 OPERATIONS = (create_batch,)

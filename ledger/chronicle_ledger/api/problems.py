@@ -30,17 +30,23 @@ class Definition:
 
 ACCOUNT = "0b7f5d0e-6f0b-4b43-9a0a-7d6f3c1c2a10"
 TRANSACTION = "5d0c4b2e-9f52-5d5a-8a35-7f1c86a1c7b1"
+HOLD = "c9a7e0c6-3c55-5f0e-9d3b-0f5a7b1e6d42"
+REVERSAL = "2b8f6a51-70d4-5c0f-b7a9-4e1d3c9f8a06"
 
+# The examples are what the service answers in such a case, word for word (tests/integration/api/test_refusals.py).
 CATALOGUE: dict[str, Definition] = {
     # 400: the request cannot be read
     "idempotency_key_missing": Definition(
         400, "Idempotency key missing", "POST needs the header Idempotency-Key: 1 to 255 printable ASCII characters."
     ),
     "idempotency_key_invalid": Definition(
-        400, "Idempotency key invalid", "Idempotency-Key must have 1 to 255 printable ASCII characters; this has 300."
+        400,
+        "Idempotency key invalid",
+        "Idempotency-Key must have 1 to 255 printable ASCII characters; this has 300 or others.",
+        {"field": "Idempotency-Key"},
     ),
     "malformed_json": Definition(400, "Malformed JSON", "The body is not JSON: invalid character (byte 10)."),
-    "malformed_request": Definition(400, "Malformed request", "The request cannot be read."),
+    "malformed_request": Definition(400, "Malformed request", "The query is not URL-encoded UTF-8."),
     "invalid_precondition": Definition(
         400, "Invalid If-Match", 'If-Match must be one strong entity tag such as "7", taken from ETag.'
     ),
@@ -52,67 +58,106 @@ CATALOGUE: dict[str, Definition] = {
         403, "Role not sufficient", "This needs the role writer; the key has the role reader.", {"required": "writer"}
     ),
     # 404, 405
-    "account_not_found": Definition(404, "Account not found", f"No account {ACCOUNT}.", {"account_id": ACCOUNT}),
-    "transaction_not_found": Definition(404, "Transaction not found", f"No transaction {TRANSACTION}."),
-    "hold_not_found": Definition(404, "Hold not found", f"No hold {TRANSACTION}."),
+    "account_not_found": Definition(
+        404, "Account not found", f"There is no account {ACCOUNT}.", {"account_id": ACCOUNT}
+    ),
+    "transaction_not_found": Definition(
+        404, "Transaction not found", f"There is no transaction {TRANSACTION}.", {"transaction_id": TRANSACTION}
+    ),
+    "hold_not_found": Definition(404, "Hold not found", f"There is no hold {HOLD}.", {"hold_id": HOLD}),
     "not_found": Definition(404, "No such resource", "Nothing is served at /v1/acounts; see /docs."),
-    "method_not_allowed": Definition(405, "Method not allowed", "DELETE is not allowed here; see the header Allow."),
+    "method_not_allowed": Definition(405, "Method not allowed", "DELETE is not allowed here; allowed: GET, PATCH."),
     # 409: the state of the ledger forbids it now
     "insufficient_funds": Definition(
         409,
         "Insufficient funds",
-        "The account has 30 available; 100 would take it under its floor of 0.",
-        {"account_id": ACCOUNT, "available": 30, "amount": 100, "floor": 0},
+        f"Account {ACCOUNT} has 30 available; taking 100 would leave it under its floor of 0.",
+        {"account_id": ACCOUNT, "available": 30, "required": 100, "floor": 0},
     ),
     "version_conflict": Definition(
         409,
         "Version conflict",
-        "The account is at version 8, not 7.",
+        f"Account {ACCOUNT} is at version 8, not 7; read it again.",
         {"account_id": ACCOUNT, "expected_version": 7, "version": 8},
     ),
     "request_in_progress": Definition(
-        409, "Request in progress", "A request with this idempotency key has not ended yet.", retry_after=1
-    ),
-    "account_closed": Definition(409, "Account closed", "The account is closed.", {"account_id": ACCOUNT}),
-    "account_frozen": Definition(409, "Account frozen", "The account is frozen.", {"account_id": ACCOUNT}),
-    "account_exists": Definition(409, "Account exists", f"Account {ACCOUNT} exists already."),
-    "account_not_empty": Definition(
-        409, "Account not empty", "Only an account with balance 0 and nothing held can be closed."
-    ),
-    "already_reversed": Definition(409, "Already reversed", "The transaction was reversed before."),
-    "hold_not_pending": Definition(409, "Hold not pending", "The hold was captured before.", {"state": "captured"}),
-    "batch_aborted": Definition(
         409,
-        "Batch aborted",
-        "Nothing was posted: the batch is atomic and another of its transactions was refused.",
-        {"index": 3},
+        "Request in progress",
+        "The first request with this idempotency key has not ended yet; try again.",
+        retry_after=1,
+    ),
+    "account_closed": Definition(409, "Account closed", f"Account {ACCOUNT} is closed.", {"account_id": ACCOUNT}),
+    "account_frozen": Definition(409, "Account frozen", f"Account {ACCOUNT} is frozen.", {"account_id": ACCOUNT}),
+    "account_exists": Definition(409, "Account exists", f"Account {ACCOUNT} exists already.", {"account_id": ACCOUNT}),
+    "account_not_empty": Definition(
+        409,
+        "Account not empty",
+        f"Account {ACCOUNT} still has money; bring balance and held to 0 before closing it.",
+        {"account_id": ACCOUNT, "balance": 30, "held": 10},
+    ),
+    "already_reversed": Definition(
+        409,
+        "Already reversed",
+        f"Transaction {TRANSACTION} is reversed already.",
+        {"transaction_id": TRANSACTION, "reversal_id": REVERSAL},
+    ),
+    "hold_not_pending": Definition(
+        409, "Hold not pending", f"Hold {HOLD} is captured already.", {"hold_id": HOLD, "state": "captured"}
+    ),
+    "batch_aborted": Definition(
+        409, "Batch aborted", "Nothing was posted, since transaction 3 was refused.", {"refused": 3}
     ),
     # 412
     "precondition_failed": Definition(
-        412, "Precondition failed", 'The account is at version 8, not at "7" as If-Match says.', {"version": 8}
+        412,
+        "Precondition failed",
+        f"Account {ACCOUNT} is at version 8, not 7; read it again.",
+        {"account_id": ACCOUNT, "expected_version": 7, "version": 8},
     ),
     # 413, 415
     "body_too_large": Definition(413, "Body too large", "A body may have up to 1048576 bytes.", {"limit": 1 << 20}),
-    "unsupported_media_type": Definition(415, "Unsupported media type", "Send the body as application/json, in UTF-8."),
+    "unsupported_media_type": Definition(
+        415, "Unsupported media type", "Send the body as application/json, in UTF-8, not as 'text/plain'."
+    ),
     # 422: the request can never succeed as it is
-    "validation_failed": Definition(
-        422, "Validation failed", "amount: expected an integer, got a float.", {"field": "amount"}
+    "validation_failed": Definition(422, "Validation failed", "amount: Expected int, got float.", {"field": "amount"}),
+    "amount_out_of_range": Definition(422, "Amount out of range", "amount: Expected int >= 1.", {"field": "amount"}),
+    "invalid_cursor": Definition(
+        422, "Invalid cursor", "cursor: take it, unchanged, from next_cursor.", {"field": "cursor"}
     ),
-    "amount_out_of_range": Definition(
-        422, "Amount out of range", "amount: must be between 1 and 2^53 - 1.", {"field": "amount"}
-    ),
-    "invalid_cursor": Definition(422, "Invalid cursor", "cursor: take it from next_cursor.", {"field": "cursor"}),
     "idempotency_key_reused": Definition(
-        422, "Idempotency key reused", "The idempotency key was used for a different request."
+        422,
+        "Idempotency key reused",
+        "This idempotency key was used for a different request; use a new key for a new request.",
+        {"transaction_id": TRANSACTION},
     ),
-    "unbalanced": Definition(422, "Unbalanced", "The entries in EUR sum to 5, not 0.", {"currency": "EUR", "sum": 5}),
-    "currency_mismatch": Definition(422, "Currency mismatch", "The account is in EUR, the entry in USD."),
-    "duplicate_account": Definition(422, "Account named twice", "A transaction may touch an account once only."),
-    "balance_out_of_range": Definition(422, "Balance out of range", "The balance would leave the range of 64 bits."),
+    "unbalanced": Definition(
+        422, "Unbalanced", "The entries in EUR sum to 5, not to zero.", {"currency": "EUR", "sum": 5}
+    ),
+    "currency_mismatch": Definition(
+        422,
+        "Currency mismatch",
+        f"Account {ACCOUNT} is in EUR, not USD.",
+        {"account_id": ACCOUNT, "currency": "EUR"},
+    ),
+    "duplicate_account": Definition(
+        422,
+        "Account named twice",
+        f"Account {ACCOUNT} appears twice; give one entry with the sum.",
+        {"account_id": ACCOUNT},
+    ),
+    "balance_out_of_range": Definition(
+        422, "Balance out of range", "The balance would leave the range of a signed 64-bit integer."
+    ),
     "capture_exceeds_hold": Definition(
-        422, "Capture exceeds hold", "The hold is of 50; 60 cannot be captured.", {"held": 50, "amount": 60}
+        422,
+        "Capture exceeds hold",
+        f"Hold {HOLD} is for 50; 60 is more.",
+        {"hold_id": HOLD, "held": 50, "amount": 60},
     ),
-    "not_reversible": Definition(422, "Not reversible", "A transaction of kind hold cannot be reversed."),
+    "not_reversible": Definition(
+        422, "Not reversible", "A transaction of kind hold cannot be reversed.", {"kind": "hold"}
+    ),
     # 500, 503
     "internal_error": Definition(
         500, "Internal error", "An error of the service; its log has it under this request's id."
@@ -120,13 +165,13 @@ CATALOGUE: dict[str, Definition] = {
     "database_unavailable": Definition(
         503,
         "Database unavailable",
-        "The database did not answer in time. Retry with the same idempotency key: nothing is posted twice.",
+        "The database did not confirm it in time. Retry with the same idempotency key: it is posted once at most.",
         retry_after=1,
     ),
     "read_model_behind": Definition(
         503,
         "Read model behind",
-        "The read model has not reached the version that is asked for; try again, or read the ledger itself.",
+        "The read model is at version 6 of the account, not yet at 7; try again.",
         {"version": 6, "min_version": 7},
         retry_after=1,
     ),

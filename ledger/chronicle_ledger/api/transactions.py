@@ -11,6 +11,7 @@ from chronicle_ledger.api.call import Answer, Call
 from chronicle_ledger.api.idempotency import identify
 from chronicle_ledger.api.operation import operation
 from chronicle_ledger.api.parameters import Query, path_id, path_uuid
+from chronicle_ledger.api.problems import Problem
 from chronicle_ledger.api.schemas import JournalRequest, PlainRequest
 from chronicle_ledger.domain.commands import Leg, PostEntries, Reverse
 from chronicle_ledger.domain.transaction import TransactionKind
@@ -21,7 +22,11 @@ PLAIN = Body(PlainRequest, optional=True)
 
 
 def journal(identity: UUID, fingerprint: bytes, body: JournalRequest) -> PostEntries:
-    """The command of a journal. Raises Problem for metadata that cannot be kept."""
+    """The command of a journal. Raises Problem for metadata that cannot be kept and for an entry that moves nothing."""
+    for index, line in enumerate(body.entries):
+        if line.amount == 0:  # every other bound is the schema's, which has no word for this one
+            field = f"entries[{index}].amount"
+            raise Problem("amount_out_of_range", f"{field}: must not be 0.", field=field)
     return PostEntries(
         **posting.common(identity, fingerprint, body),
         expected_versions={

@@ -94,7 +94,10 @@ def capture_hold(book: Book, command: CaptureHold, now: datetime) -> Outcome:
     amount = hold.amount if command.amount is None else command.amount
     if amount > hold.amount:
         raise CaptureExceedsHold(
-            f"Hold {hold.id} is for {hold.amount}; {amount} is more.", hold_id=str(hold.id), held=hold.amount
+            f"Hold {hold.id} is for {hold.amount}; {amount} is more.",
+            hold_id=str(hold.id),
+            held=hold.amount,
+            amount=amount,
         )
     account = account_in(book, hold.account_id)
     destination_id = command.destination_id or hold.destination_id

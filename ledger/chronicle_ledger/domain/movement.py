@@ -72,12 +72,7 @@ def _after(book: Book, change: Change) -> tuple[Entry, int, int]:
         require_balance(balance)
     floor = account.floor
     if floor is not None and balance - held < floor and book.enforce_floors:
-        raise InsufficientFunds(
-            f"Account {account.id} has {account.available - floor} available.",
-            account_id=str(account.id),
-            available=account.balance - account.held - floor,
-            required=-change.amount + change.held if change.amount or change.held else floor,
-        )
+        raise _under(floor, change)
     entry = Entry(
         account.id,
         account.currency,
@@ -89,6 +84,28 @@ def _after(book: Book, change: Change) -> tuple[Entry, int, int]:
         account.head,
     )
     return entry, balance, held
+
+
+def _under(floor: int, change: Change) -> InsufficientFunds:
+    """The refusal of a change that would break `floor`: by taking money, or by a floor above what there is.
+
+    Its figures: `available` as on the account, `required` what the change takes of it (0 where only the floor moves).
+    """
+    account = change.account
+    required = change.held - change.amount
+    if required:
+        message = (
+            f"Account {account.id} has {account.available} available; taking {required} would leave it under its"
+            f" floor of {floor}."
+        )
+    else:
+        message = (
+            f"A floor of {floor} is more than the {account.available} that account {account.id} has available;"
+            f" give one of {account.available} or less."
+        )
+    return InsufficientFunds(
+        message, account_id=str(account.id), available=account.available, required=required, floor=floor
+    )
 
 
 def settle(

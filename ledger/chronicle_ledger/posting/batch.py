@@ -57,6 +57,11 @@ def _hold_of(book: Book, posted: Transaction) -> Hold | None:
     return None if posted.hold_id is None else book.holds.get(posted.hold_id)
 
 
+def aborted_by(index: int) -> BatchAborted:
+    """What the others of an atomic batch are answered when the command at `index` is refused."""
+    return BatchAborted(f"Nothing was posted, since transaction {index} was refused.", refused=index)
+
+
 def evaluate_together(book: Book, commands: Sequence[Command], now: datetime) -> tuple[list[Result], list[Outcome]]:
     """All of `commands`, or none: when one is refused the book is as before and the others are BatchAborted."""
     trial = book.copy()
@@ -66,8 +71,7 @@ def evaluate_together(book: Book, commands: Sequence[Command], now: datetime) ->
         try:
             posted, outcome = evaluate_one(trial, command, now)
         except LedgerError as error:
-            aborted = BatchAborted(f"Nothing was posted, since transaction {index} was refused.", refused=index)
-            return [error if i == index else aborted for i in range(len(commands))], []
+            return [error if i == index else aborted_by(index) for i in range(len(commands))], []
         results.append(posted)
         if outcome is not None:
             outcomes.append(outcome)
