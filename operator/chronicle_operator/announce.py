@@ -23,7 +23,7 @@ BAD = {"ReconciliationPaused": "none", "Progressing": "none"}
 
 def of_transition(ledger: Mapping[str, Any], change: Condition, now: datetime, instance: str) -> Manifest:
     """Return the Event for a condition that changed."""
-    bad = BAD.get(change.type, "False") == change.status
+    bad = BAD.get(change.type, "False") == change.status or (change.type, change.status) == ("Ready", "Unknown")
     return event(
         ledger,
         "Warning" if bad and change.reason not in ("Starting", "Hibernated", "NotRun") else "Normal",

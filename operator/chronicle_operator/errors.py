@@ -6,14 +6,17 @@
     ├── Forbidden       a right is missing: a person must act, retry slowly
     ├── Invalid         the object cannot be accepted as it is: a person must act, retry slowly
     ├── Throttled       the server asks for patience: wait as long as it says
-    └── Unreachable     no answer, or a server's own failure: retry with growing pauses
+    ├── WebhookFailed   an admission webhook does not answer: a person must act, retry with growing pauses
+    ├── ServerError     the server answered that it failed: retry with growing pauses
+    └── Unreachable     nobody answered, or something in between that is no API server: retry with growing pauses
 
-`reason` is the CamelCase word that lands in the condition `Progressing`; `retry_seconds` is the first pause before the
-next attempt (the queue doubles it up to its own ceiling).
+`reason` is the CamelCase word that lands in the conditions `Progressing` and `Ready`; `retry_seconds` is the first
+pause before the next attempt (the queue doubles it up to its own ceiling).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -64,15 +67,41 @@ class Throttled(KubeError):
     reason = "Throttled"
 
 
+class WebhookFailed(KubeError):
+    """The API server could not ask an admission webhook about this one request; others may pass."""
+
+    reason = "WebhookFailed"
+
+
+class ServerError(KubeError):
+    """A 5xx in the API server's own words: it is there, and could not do this one thing."""
+
+    retry_seconds = 2.0
+
+
 class Unreachable(KubeError):
-    """No connection, no answer in time, or a 5xx."""
+    """No connection, no answer in time, or a 5xx of whoever stands in front of the API server."""
 
     reason = "ApiServerUnreachable"
     retry_seconds = 2.0
 
 
-def of_status(subject: str, code: int, detail: str, *, retry_after: float | None = None) -> KubeError:
-    """Return the error that stands for an HTTP status code of the API server."""
+REFUSALS = (Forbidden, Invalid)
+"""What stays as it is until a person acts."""
+
+TRANSIENT = (Conflict, Throttled)
+"""What passes by itself and says nothing about the ledger."""
+
+
+def worst_first(failures: Sequence[KubeError]) -> list[KubeError]:
+    """Return the failures in the order in which a person should hear of them."""
+    return sorted(failures, key=lambda it: 0 if isinstance(it, REFUSALS) else 2 if isinstance(it, TRANSIENT) else 1)
+
+
+def of_status(
+    subject: str, code: int, detail: str, *, retry_after: float | None = None, answered: bool = True
+) -> KubeError:
+    """Return the error that stands for an HTTP status code. `answered`: it came with the API server's own Status."""
     if code == 404:
         return NotFound(subject, detail)
     if code == 409:
@@ -84,8 +113,10 @@ def of_status(subject: str, code: int, detail: str, *, retry_after: float | None
         return Invalid(subject, detail)
     if code == 429:
         return Throttled(subject, detail, retry_after=retry_after)
+    if code >= 500 and "failed calling webhook" in detail:
+        return WebhookFailed(subject, detail, retry_after=retry_after)
     if code >= 500:
-        return Unreachable(subject, detail, retry_after=retry_after)
+        return (ServerError if answered else Unreachable)(subject, detail, retry_after=retry_after)
     return KubeError(subject, f"HTTP {code}: {detail}")
 
 
@@ -98,7 +129,12 @@ def advice(error: KubeError) -> str:
             )
         case Invalid():
             return "Change the spec so that the API server accepts it; what runs already is left as it is."
-        case Conflict() | Throttled() | Unreachable():
+        case WebhookFailed():
+            return (
+                "Mend the admission webhook that is named here, or take its configuration away: while it does not"
+                " answer, the API server refuses what it guards."
+            )
+        case Conflict() | Throttled() | ServerError() | Unreachable():
             return "The operator tries again by itself."
         case _:
             return "The operator tries again by itself; see its log if this stays."

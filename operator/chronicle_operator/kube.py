@@ -15,7 +15,7 @@ import httpx2
 from lightkube import AsyncClient
 from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import create_namespaced_resource
-from lightkube.types import CascadeType, PatchType
+from lightkube.types import PatchType
 
 from chronicle_operator import errors
 from chronicle_operator.kinds import MANAGER, Kind
@@ -105,15 +105,24 @@ class LightkubeKube:
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
         """See `Kube.delete`."""
+        options: Manifest = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid is not None:
-            found = await self.get(kind, namespace, name)
-            if found is None or found["metadata"]["uid"] != uid:
-                return
-        request = self._client.delete(resource(kind), name, namespace=namespace, cascade=CascadeType.BACKGROUND)
+            options["preconditions"] = {"uid": uid}
         try:
-            await self._ask("delete", kind, name, request)
+            await self._ask("delete", kind, name, self._delete(kind, namespace, name, options))
         except errors.NotFound:
             return
+        except errors.Conflict:
+            if uid is None:
+                raise
+            return  # the name belongs to another object by now
+
+    async def _delete(self, kind: Kind, namespace: str, name: str, options: Manifest) -> None:
+        # lightkube's own `delete` sends no body, and only there can a uid be demanded.
+        generic = self._client._client  # noqa: SLF001
+        request = generic.prepare_request("delete", resource(kind), name=name, namespace=namespace)
+        request.data = options
+        generic.handle_response("delete", await generic.send(generic.build_adapter_request(request)), request)
 
     async def patch_status(self, kind: Kind, namespace: str, name: str, status: Manifest, version: str) -> Manifest:
         """See `Kube.patch_status`. A JSON patch, since a merge patch could not drop a key that went away."""
@@ -149,8 +158,10 @@ class LightkubeKube:
             pause = status.details.retryAfterSeconds if status.details else None
             sorted_error = errors.of_status(subject, status.code or 500, status.message or "", retry_after=pause)
         except httpx2.HTTPStatusError as error:
-            sorted_error = errors.of_status(subject, error.response.status_code, error.response.text[:300])
-        except (httpx2.HTTPError, OSError, json.JSONDecodeError) as error:
+            code, text = error.response.status_code, error.response.text[:300]
+            sorted_error = errors.of_status(subject, code, text, answered=False)
+        except (httpx2.HTTPError, OSError, json.JSONDecodeError, KeyError) as error:
+            # KeyError: lightkube wants a Content-Type, which the empty answer of a proxy does not have.
             sorted_error = errors.Unreachable(subject, f"{type(error).__name__}: {error}".rstrip(": "))
         else:
             self._count(verb, kind, "ok")

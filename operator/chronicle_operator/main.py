@@ -39,11 +39,13 @@ async def run(settings: Settings) -> None:
             clock=lambda: datetime.now(UTC),
             instance=settings.instance,
             extension=Scenarios(client, lambda: datetime.now(UTC)),
+            limit_seconds=settings.run_limit,
         )
         queue = WorkQueue(
             reconciler.reconcile,
             clock=time.monotonic,
-            run_limit_seconds=settings.run_limit,
+            # Somewhat later than the reconcile stops itself, so that it can still say why.
+            run_limit_seconds=settings.run_limit + 20,
             on_failure=_log_failure,
         )
         stack.push_async_callback(queue.close)

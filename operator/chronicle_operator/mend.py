@@ -38,22 +38,25 @@ class Mender:
         """Create, apply and prune. Returns the failures, and the observation with the API server's answers in it.
 
         With them the status tells of what was asked for just now: a controller that has not seen it yet is not ready.
-        One object that is refused does not keep the others from being applied. Raises `errors.Unreachable`.
+        One object that is refused does not keep the others from being applied; only where nobody answers it is no use
+        to go on. Raises nothing.
         """
         memory = self._memory.setdefault(key, Memory())
         manifests = hold(stages.due(wanted.manifests, seen), todo.replicas)
         live = {key_of(item): item for item in seen.children}
         failures = await self._create(wanted, live)
+        if any(isinstance(it, errors.Unreachable) for it in failures):
+            return failures, seen
         for kind, manifest in in_order(manifests):
             found = live.get(key_of(manifest))
             if memory.is_current(manifest, found) and not _gave_up(found):
                 continue
             try:
                 answer = await self._one(kind, manifest, found)
-            except errors.Unreachable:
-                raise
             except errors.KubeError as error:
                 failures.append(error)
+                if isinstance(error, errors.Unreachable):
+                    break
                 continue
             memory.remember(manifest, answer)
             live[key_of(manifest)] = answer

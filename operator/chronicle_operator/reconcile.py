@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from chronicle_operator import announce, errors, kinds, report
 from chronicle_operator.apply import Manifest
-from chronicle_operator.conditions import transitions
+from chronicle_operator.conditions import is_true, transitions
 from chronicle_operator.day2.execute import Executor
 from chronicle_operator.day2.operations import DATABASE, Agenda, agenda
 from chronicle_operator.desired import Desired, InvalidSpec, desired
@@ -36,6 +36,15 @@ MOVING_SECONDS = 5.0
 """How soon to look again while something is on its way that sends no event (replication, volumes, health)."""
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """What one look came to: what to report, what to raise afterwards, and when to look again."""
+
+    report: report.Report
+    failure: Exception | None = None
+    pause: float | None = None
+
+
 class Reconciler:
     """Reconciles ledgers. Holds nothing that cannot be lost."""
 
@@ -48,8 +57,9 @@ class Reconciler:
         clock: Clock,
         instance: str,
         extension: Extension = nothing,
+        limit_seconds: float = 120.0,
     ) -> None:
-        """`instance` is this process's name in Events."""
+        """`instance` is this process's name in Events; `limit_seconds` bounds one reconcile, its report excepted."""
         self._kube = kube
         self._health = health
         self._metrics = metrics
@@ -58,6 +68,7 @@ class Reconciler:
         self._mender = Mender(kube, metrics)
         self._executor = Executor(kube)
         self._extension = extension
+        self._limit = limit_seconds
 
     def forget(self, key: LedgerKey) -> None:
         """Drop what is remembered of a ledger that is gone. Its children go by their owner references."""
@@ -67,13 +78,17 @@ class Reconciler:
     async def reconcile(self, key: LedgerKey) -> float | None:
         """Reconcile once. Returns the seconds after which to look again even if nothing is heard, None for no need.
 
-        Raises `errors.KubeError` when something could not be done; the status says so already if it could be written.
+        Raises `errors.KubeError` when something could not be done, TimeoutError past the limit, and whatever else went
+        wrong; the status says so already if it could be written.
         """
         with self._metrics.seconds.time():
             try:
                 pause = await self._reconcile(key)
             except errors.KubeError as error:
                 self._metrics.reconciles.labels(error.reason).inc()
+                raise
+            except TimeoutError:
+                self._metrics.reconciles.labels("TimedOut").inc()
                 raise
             except Exception:
                 self._metrics.reconciles.labels("Bug").inc()
@@ -85,9 +100,31 @@ class Reconciler:
         ledger = await self._kube.get(kinds.LEDGER, key.namespace, key.name)
         if ledger is None or ledger["metadata"].get("deletionTimestamp"):
             return None
+        found = await self._outcome(key, ledger)
+        try:
+            await self._report(ledger, found.report)
+        except errors.KubeError:
+            if found.failure is None:
+                raise
+        if found.failure is not None:
+            raise found.failure
+        return found.pause
+
+    async def _outcome(self, key: LedgerKey, ledger: Manifest) -> _Outcome:
+        """Do the work; whatever comes of it can be told in the status."""
+        try:
+            async with asyncio.timeout(self._limit):
+                return await self._work(key, ledger)
+        except errors.KubeError as error:
+            return _Outcome(report.blind(error), error)
+        except TimeoutError as error:
+            return _Outcome(report.timed_out(self._limit), error)
+        except Exception as bug:  # noqa: BLE001 - raised again once the status says so
+            return _Outcome(report.broken(bug), bug)
+
+    async def _work(self, key: LedgerKey, ledger: Manifest) -> _Outcome:
         if ledger["spec"].get("reconciliation") == "Paused":
-            await self._report(ledger, report.paused(ledger))
-            return None
+            return _Outcome(report.paused(ledger))
         seen = await observe(self._kube, ledger)
         try:
             wanted = desired(seen, self._clock())
@@ -95,27 +132,25 @@ class Reconciler:
                 seen = await find_secrets(self._kube, seen, [name(it) for it in wanted.create])
                 wanted = desired(seen, self._clock())
         except InvalidSpec as invalid:
-            await self._report(ledger, report.invalid(ledger, str(invalid)))
-            return None
+            return _Outcome(report.invalid(ledger, str(invalid)))
         health, nodes = await asyncio.gather(self._ask(wanted, seen), self._ask_nodes(wanted, seen))
         seen = replace(seen, health=health, nodes=nodes)
         todo = agenda(wanted.manifests, seen, self._clock(), hibernated=wanted.hibernated)
         failures, seen = await self._mender.mend(key, wanted, todo, seen)
         if not failures:
             failures = await self._act(todo, wanted, seen)
-        if any(isinstance(failure, errors.Conflict) for failure in failures):
-            failures = [it for it in failures if not isinstance(it, errors.Conflict)] or failures
         status = report.status(seen, wanted, todo, failures, self._clock())
         added = Addition()
         try:
             added = await self._extension(seen, wanted, ready=status.is_ready and status.settled)
         except errors.KubeError as error:
             failures = [*failures, error]
-        await self._report(ledger, status.with_addition(added))
+            status = status.with_failures(failures)
+        status = status.with_addition(added)
         if failures:
-            raise failures[0]
+            return _Outcome(status, errors.worst_first(failures)[0])
         pauses = [it for it in (added.pause, None if status.settled else MOVING_SECONDS) if it is not None]
-        return min(pauses, default=None)
+        return _Outcome(status, pause=min(pauses, default=None))
 
     async def _ask(self, wanted: Desired, seen: Observation) -> Health | None:
         ready = sum(int((it.get("status") or {}).get("readyReplicas") or 0) for it in seen.of("Deployment", "api"))
@@ -146,7 +181,8 @@ class Reconciler:
         old = ledger.get("status") or {}
         new = said.merged(old, int(ledger["metadata"]["generation"]), now)
         meta = ledger["metadata"]
-        self._metrics.ready.labels(meta["namespace"], meta["name"]).set(said.is_ready)
+        # From what is stored: a report that says nothing of `Ready` (a pause) leaves it as it was.
+        self._metrics.ready.labels(meta["namespace"], meta["name"]).set(is_true(new["conditions"], "Ready"))
         if new == old:
             return
         await self._kube.patch_status(kinds.LEDGER, meta["namespace"], meta["name"], new, meta["resourceVersion"])

@@ -17,8 +17,8 @@ from chronicle_operator import errors
         (400, errors.Invalid),
         (422, errors.Invalid),
         (429, errors.Throttled),
-        (500, errors.Unreachable),
-        (503, errors.Unreachable),
+        (500, errors.ServerError),
+        (503, errors.ServerError),
         (418, errors.KubeError),
     ],
 )
@@ -33,6 +33,17 @@ def test_each_status_code_has_its_class(code: int, expected: type[errors.KubeErr
 def test_a_manifest_of_wrong_types_is_invalid_though_the_server_says_500() -> None:
     said = "failed to create typed patch object: .data.x: expected string, got 1"
     assert type(errors.of_status("patch ConfigMap x", 500, said)) is errors.Invalid
+
+
+def test_a_failure_that_is_not_in_the_servers_own_words_is_that_of_something_in_between() -> None:
+    assert type(errors.of_status("get x", 502, "<html>Bad Gateway</html>", answered=False)) is errors.Unreachable
+
+
+def test_a_webhook_that_does_not_answer_is_named_and_not_taken_for_the_server() -> None:
+    said = 'Internal error occurred: failed calling webhook "guard.example.com": no endpoints available'
+    found = errors.of_status("patch Service x", 500, said)
+    assert type(found) is errors.WebhookFailed
+    assert "webhook" in errors.advice(found)
 
 
 def test_a_person_is_not_asked_again_every_second() -> None:

@@ -107,14 +107,35 @@ def test_a_new_image_that_waits_for_its_schema_is_not_ready() -> None:
     assert condition(told(Observation(LEDGER, children), wanted), "ApiReady")["reason"] == "SchemaPending"
 
 
-@pytest.mark.parametrize("kind", [errors.Forbidden, errors.Invalid, errors.Conflict, errors.Throttled])
-def test_what_the_api_server_refused_is_the_reason_and_says_what_to_do(kind: type[errors.KubeError]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "ready", "progressing"),
+    [
+        (errors.Forbidden, "False", "False"),
+        (errors.Invalid, "False", "False"),
+        (errors.WebhookFailed, "Unknown", "False"),
+        (errors.ServerError, "Unknown", "False"),
+        (errors.Unreachable, "Unknown", "False"),
+        (errors.Conflict, "True", "True"),
+        (errors.Throttled, "True", "True"),
+    ],
+)
+def test_what_the_api_server_said_is_the_reason_and_says_what_to_do(
+    kind: type[errors.KubeError], ready: str, progressing: str
+) -> None:
     wanted = empty()
     status = told(Observation(LEDGER, running(wanted)), wanted, None, kind("patch Service x", "no"))
-    for name in ("Ready", "Progressing"):
-        assert condition(status, name)["status"] == "False"
+    assert (condition(status, "Ready")["status"], condition(status, "Progressing")["status"]) == (ready, progressing)
+    for name in ("Ready", "Progressing") if ready != "True" else ("Progressing",):
         assert condition(status, name)["reason"] == kind.reason
         assert "patch Service x: no" in condition(status, name)["message"]
+        assert errors.advice(kind("", "")) in condition(status, name)["message"]
+
+
+def test_of_several_failures_the_one_that_needs_a_person_is_told_first() -> None:
+    wanted = empty()
+    failures = [it("patch x", "no") for it in (errors.Conflict, errors.Unreachable, errors.Forbidden)]
+    status = told(Observation(LEDGER, running(wanted)), wanted, None, *failures)
+    assert condition(status, "Ready")["reason"] == "Forbidden"
 
 
 def test_an_operation_is_progress_with_its_start() -> None:
