@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from random import Random
 
 from chronicle_chaos.faults import Component, Crashes, Fault, NodeKill, Outage, Partition
 from chronicle_chaos.injection import (
-    CleanupFailed,
     Evidence,
     Fidelity,
     Injection,
@@ -26,6 +26,7 @@ from chronicle_chaos.injectors.compose_names import CONTAINERS, EVERY, PORTS, RE
 from chronicle_chaos.injectors.compose_probes import Probes
 from chronicle_chaos.injectors.crashing import moments, not_done
 from chronicle_chaos.injectors.docker import Container, Docker
+from chronicle_chaos.injectors.healing import Step, take_all
 
 DOWN_SECONDS = 1.0
 """How long a crashed instance stays away. Docker takes `docker kill` for a wish and leaves the container dead, restart
@@ -55,8 +56,7 @@ class ComposeInjector:
             raise PreflightError(f"there is no container {missing[0]}", next_step="run `docker compose up -d`")
         if isinstance(fault, Partition):
             await self.cut.prepare()
-            await self.cut.take_out(REGIONS[fault.minority])
-        await self._revive(EVERY)
+        await self._mend(cut=isinstance(fault, Partition) or await self.cut.possible())
 
     async def inject(self, fault: Fault, undo: UndoLog, rng: Random) -> Injection:
         """Begin: kill, stop, or cut."""
@@ -100,17 +100,9 @@ class ComposeInjector:
         return (await self.evidence(injection)).observations
 
     async def heal(self, injection: Injection) -> None:
-        """Take the cut out, start what is dead, let go on what is paused. Idempotent, and knows nothing of what the
-        injection was, so it heals one that was only half begun as well."""
-        fault = injection.fault
-        try:
-            if isinstance(fault, Partition):
-                await self.cut.take_out(REGIONS[fault.minority])
-            await self._revive(EVERY)
-        except CleanupFailed:
-            raise
-        except InjectionError as error:
-            raise CleanupFailed(str(error), next_step="docker compose up -d") from error
+        """Take the cut out, start what is dead, let go on what is paused. Idempotent, and needs to know nothing but the
+        kind of fault, so it heals one that was only half begun as well."""
+        await self._mend(cut=isinstance(injection.fault, Partition))
 
     async def healed(self, injection: Injection) -> Evidence:
         """Everything runs and is reached again."""
@@ -192,13 +184,17 @@ class ComposeInjector:
             changed,
         )
 
-    async def _revive(self, names: Sequence[str]) -> None:
-        for name in names:
-            container = await self._container(name)
-            if container.paused:
-                await self.docker.call("unpause", name)
-            elif not container.running:
-                await self.docker.call("start", name)
+    async def _mend(self, *, cut: bool) -> None:
+        """Raises CleanupFailed, after every step that can be taken was taken. `cut`: take one out as well."""
+        steps = self.cut.removal(REGIONS[Partition().minority]) if cut else []
+        await take_all([*steps, *(Step(name, partial(self._revive, name), "docker start", name) for name in EVERY)])
+
+    async def _revive(self, name: str) -> None:
+        container = await self._container(name)
+        if container.paused:
+            await self.docker.call("unpause", name)
+        elif not container.running:
+            await self.docker.call("start", name)
 
     async def _container(self, name: str) -> Container:
         found = await self.docker.container(name)
@@ -220,4 +216,4 @@ async def sweep(injector: ComposeInjector | None = None) -> None:
             await injector.docker.call("unpause", name)
     with suppress(PreflightError):
         await injector.cut.prepare()
-        await injector.cut.take_out(REGIONS[Partition().minority])
+        await take_all(injector.cut.removal(REGIONS[Partition().minority]))

@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-from chronicle_chaos.injection import CleanupFailed, PreflightError
+from chronicle_chaos.injection import PreflightError
 from chronicle_chaos.injectors.docker import Docker, DockerError
+from chronicle_chaos.injectors.healing import Step
 
 CHAIN = "CHRONICLE-CUT"
 HELPER_VARIABLE = "HELPER_IMAGE"
@@ -46,11 +48,15 @@ class Cut:
         """With the helper image of `HELPER_IMAGE`, or the default."""
         return cls(docker, os.environ.get(HELPER_VARIABLE) or HELPER_IMAGE)
 
+    async def possible(self) -> bool:
+        """Whether the helper image is here. Without it no cut was put in from here, and none can be taken out."""
+        return (await self.docker.attempt("image", "inspect", self.image))[0] == 0
+
     async def prepare(self) -> None:
         """Have the helper image here. Raises PreflightError where it cannot be had."""
-        if (await self.docker.attempt("image", "inspect", self.image))[0] == 0:
+        if await self.possible():
             return
-        status, _, error = await Docker(seconds=80).attempt("pull", "--quiet", self.image)
+        status, _, error = await replace(self.docker, seconds=80).attempt("pull", "--quiet", self.image)
         if status:
             raise PreflightError(
                 f"the helper image {self.image} cannot be pulled ({error})",
@@ -58,19 +64,17 @@ class Cut:
             )
 
     async def put_in(self, containers: Sequence[str], addresses: Sequence[str]) -> None:
-        """Drop every packet between each container and each address, in both directions."""
-        await asyncio.gather(*(self._helper(name, insertion(addresses)) for name in containers))
+        """Drop every packet between each container and each address, in both directions. Raises DockerError."""
+        script = insertion(addresses)
+        # All have ended before one is complained of: a rule that came late would be there after healing.
+        ended = await asyncio.gather(*(self._helper(name, script) for name in containers), return_exceptions=True)
+        for error in ended:
+            if error is not None:
+                raise error
 
-    async def take_out(self, containers: Sequence[str]) -> None:
-        """Take the chain out of each running container. Raises CleanupFailed with the command that does it."""
-        ended = await asyncio.gather(*(self._remove(name) for name in containers), return_exceptions=True)
-        failed = [(name, e) for name, e in zip(containers, ended, strict=True) if isinstance(e, BaseException)]
-        if failed:
-            error = failed[0][1]
-            raise CleanupFailed(
-                f"the cut is still in {', '.join(name for name, _ in failed)}: {error}",
-                next_step=f"docker restart {' '.join(name for name, _ in failed)}",
-            ) from error
+    def removal(self, containers: Sequence[str]) -> list[Step]:
+        """The steps that take the chain out of each container. One that does not run has no rules to lose."""
+        return [Step(f"the cut in {name}", partial(self._remove, name), "docker restart", name) for name in containers]
 
     async def _remove(self, name: str) -> None:
         container = await self.docker.container(name)

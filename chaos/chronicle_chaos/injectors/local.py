@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,6 +22,7 @@ from chronicle_chaos.injection import (
     UndoLog,
 )
 from chronicle_chaos.injectors.crashing import moments, not_done
+from chronicle_chaos.injectors.healing import Step, take_all
 from chronicle_chaos.injectors.probes import Answer, api_ready, busiest_cockroach, cockroach_answers
 from chronicle_chaos.local.control import Control, ControlFailed, Instance
 from chronicle_chaos.local.tcp_proxy import Mode
@@ -28,6 +30,7 @@ from chronicle_chaos.local.waiting import NotReady, accepts, until
 from chronicle_chaos.target import Target
 
 INSTALL_COCKROACH = "install CockroachDB or run: chronicle fetch cockroach"
+START_ANEW = "stop `chronicle up` and start it again"
 RESTART_SECONDS = 30.0
 
 
@@ -53,7 +56,7 @@ class LocalInjector:
             missing = [i.name for i in await self._control.instances() if i.pid is None]
             if missing:
                 await self._wait_back(missing)
-        except (ControlFailed, NotReady) as error:
+        except (CleanupFailed, ControlFailed, NotReady) as error:
             raise PreflightError(
                 str(error) or "not everything runs", next_step="start it with: chronicle up"
             ) from error
@@ -102,10 +105,7 @@ class LocalInjector:
     async def heal(self, injection: Injection) -> None:
         """Undo everything that this cluster can have: cheap, and safe to repeat."""
         del injection
-        try:
-            await self._mend()
-        except ControlFailed as error:
-            raise CleanupFailed(str(error), next_step="stop `chronicle up` and start it again") from error
+        await self._mend()
 
     async def healed(self, injection: Injection) -> Evidence:
         """Everything that was hit runs and answers; bytes cross between the regions."""
@@ -123,9 +123,13 @@ class LocalInjector:
         return Evidence(tuple(observations))
 
     async def _mend(self) -> None:
-        await self._control.set_links(Mode.PASS)
-        for instance in await self._control.instances():
-            await self._control.release(instance.name)
+        """Raises CleanupFailed, after every step that can be taken was taken."""
+        links = Step("the links between the regions", lambda: self._control.set_links(Mode.PASS), START_ANEW)
+        await take_all([links, Step("what was killed", self._release, START_ANEW)])
+
+    async def _release(self) -> None:
+        names = [instance.name for instance in await self._control.instances()]
+        await take_all([Step(name, partial(self._control.release, name), START_ANEW) for name in names])
 
     async def _wait_back(self, names: Sequence[str]) -> None:
         async def back() -> bool:

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from chronicle_chaos.faults import Component, Crashes, NodeKill, Outage, Partition
-from chronicle_chaos.injection import Injection
+from chronicle_chaos.injection import CleanupFailed, Injection, PreflightError
 from chronicle_chaos.injectors import compose
 from chronicle_chaos.injectors.compose import ComposeInjector
 from chronicle_chaos.injectors.compose_cut import Cut
@@ -108,3 +108,43 @@ async def test_a_crash_that_could_not_be_done_is_shown_not_to_be() -> None:
     others = await injector.during(crash, 0.2)
     assert [(o.subject, o.shows_fault) for o in others] == [(f"crash {n}", False) for n in (2, 3, 4)]
     assert "chronicle-api-2 was not ready" in others[0].after
+
+
+async def test_a_container_that_does_not_start_keeps_no_other_down() -> None:
+    stack = Stack()
+    injector = injector_of(stack)
+    await injector.inject(Outage(Component.NATS), Undone(), Random(1))
+    await injector.inject(Partition(), Undone(), Random(1))
+    stack.failing |= {"start chronicle-nats-1", "iptables chronicle-api-3"}
+    with pytest.raises(CleanupFailed) as left:
+        await injector.heal(Injection(Partition(), ()))
+    assert stack.cut == {"chronicle-api-3"}
+    assert stack.stopped == {"chronicle-nats-1"}
+    assert "chronicle-nats-1: docker start chronicle-nats-1: cannot start" in str(left.value)
+    assert "the cut in chronicle-api-3" in str(left.value)
+    assert left.value.next_step == "docker restart chronicle-api-3; docker start chronicle-nats-1"
+
+
+async def test_two_that_do_not_start_are_one_command() -> None:
+    stack = Stack(failing={"start chronicle-nats-1", "start chronicle-nats-3"})
+    injector = injector_of(stack)
+    outage = await injector.inject(Outage(Component.NATS), Undone(), Random(1))
+    with pytest.raises(CleanupFailed) as left:
+        await injector.heal(outage)
+    assert left.value.next_step == "docker start chronicle-nats-1 chronicle-nats-3"
+
+
+@pytest.mark.parametrize("fault", [NodeKill(Component.COCKROACH), Outage(Component.NATS), Partition()])
+async def test_preflight_sweeps_a_cut_that_a_killed_run_left_whatever_the_fault(
+    fault: NodeKill | Outage | Partition,
+) -> None:
+    stack = Stack(cut=set(MINORITY), paused={"chronicle-api-1"}, stopped={"chronicle-nats-2"})
+    await injector_of(stack).preflight(fault)
+    assert (stack.cut, stack.paused, stack.stopped) == (set(), set(), set())
+
+
+async def test_a_fault_that_cuts_nothing_needs_no_helper_image() -> None:
+    stack = Stack(helper_image=False)
+    await injector_of(stack).preflight(Outage(Component.NATS))
+    with pytest.raises(PreflightError, match="cannot be pulled"):
+        await injector_of(stack).preflight(Partition())

@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from chronicle_chaos.faults import Component, Crashes
+from chronicle_chaos.faults import Component, Crashes, Outage
+from chronicle_chaos.injection import CleanupFailed, Injection
 from chronicle_chaos.injectors import local
 from chronicle_chaos.injectors.local import LocalInjector
 from support.fake_control import TARGET, Cluster, FakeControl, Undone, an_instance
@@ -60,3 +61,27 @@ async def test_all_that_later_crashes_may_hit_is_in_the_undo_log_before_the_firs
     undo = Undone()
     await injector_of(a_ledger()).inject(FOUR_CRASHES, undo, Random(1))
     assert undo.entries == [{"release": ["api-1", "api-2", "api-3"]}]
+
+
+async def test_links_that_stay_cut_keep_no_killed_node_away() -> None:
+    cluster = a_ledger()
+    injector = injector_of(cluster)
+    outage = await injector.inject(Outage(Component.NATS), Undone(), Random(1))
+    assert cluster.away == {"nats-1", "nats-2", "nats-3"}
+    cluster.refuses = {"links", "nats-2"}
+    with pytest.raises(CleanupFailed) as left:
+        await injector.heal(outage)
+    assert cluster.away == {"nats-2"}
+    assert "links does not obey" in str(left.value)
+    assert "nats-2: nats-2 does not obey" in str(left.value)
+    assert left.value.next_step == "stop `chronicle up` and start it again"
+
+
+async def test_healing_knows_nothing_of_what_was_injected_and_may_be_repeated() -> None:
+    cluster = a_ledger()
+    injector = injector_of(cluster)
+    await injector.inject(Outage(Component.NATS), Undone(), Random(1))
+    for _ in range(2):
+        await injector.heal(Injection(Outage(Component.NATS), ()))
+    assert not cluster.away
+    assert all(i.pid for i in cluster.instances)
