@@ -62,6 +62,7 @@ class LedgerEntry:
     kind: str | None
     posted_at: datetime
     txn_posted_at: datetime | None
+    effective_at: datetime | None
     details: str | None
 
     @property
@@ -82,12 +83,15 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class ViewRow:
-    """An account of the read model."""
+    """An account of the read model. `posted_at` is when its last entry there was posted."""
 
     id: UUID
+    currency: str
+    kind: str
     balance: int
     held: int
     version: int
+    posted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ class StatementRow:
     held: int
     balance_after: int
     held_after: int
+    effective_at: datetime
+    posted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +197,7 @@ async def entries(conn: Connection) -> AsyncIterator[LedgerEntry]:
         # The page is cut first and joined after, so that no planner joins the rest of the table.
         cursor = await conn.execute(
             "SELECT e.account_id, e.version, e.txn_id, e.currency, e.amount, e.held, e.balance_after, e.held_after,"
-            " t.hash, t.kind, e.posted_at, t.posted_at,"
+            " t.hash, t.kind, e.posted_at, t.posted_at, t.effective_at,"
             " CASE WHEN t.kind IN ('account_opened', 'account_updated') THEN t.details END"
             " FROM (SELECT * FROM entry WHERE (account_id, version) > (%s, %s) ORDER BY account_id, version LIMIT %s)"
             " AS e LEFT JOIN txn t ON t.id = e.txn_id ORDER BY e.account_id, e.version",
@@ -211,7 +217,7 @@ async def view_accounts(conn: Connection, of: int) -> AsyncIterator[ViewRow]:
     beyond, after = b">=", FIRST
     while True:
         cursor = await conn.execute(
-            b"SELECT account_id, balance, held, version FROM account_view"
+            b"SELECT account_id, currency, kind, balance, held, version, posted_at FROM account_view"
             b" WHERE generation = %s AND account_id " + beyond + b" %s ORDER BY account_id LIMIT %s",
             (of, after, PAGE),
             binary=True,
@@ -229,8 +235,9 @@ async def statements(conn: Connection, of: int) -> AsyncIterator[StatementRow]:
     after = (FIRST, 0)
     while True:
         cursor = await conn.execute(
-            "SELECT account_id, version, txn_id, kind, amount, held, balance_after, held_after FROM statement_view"
-            " WHERE generation = %s AND (account_id, version) > (%s, %s) ORDER BY account_id, version LIMIT %s",
+            "SELECT account_id, version, txn_id, kind, amount, held, balance_after, held_after, effective_at, posted_at"
+            " FROM statement_view WHERE generation = %s AND (account_id, version) > (%s, %s)"
+            " ORDER BY account_id, version LIMIT %s",
             (of, *after, PAGE),
             binary=True,
         )

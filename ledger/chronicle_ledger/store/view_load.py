@@ -29,8 +29,8 @@ _ACCOUNTS = (
     f" FROM (SELECT account_id, max(version) AS version FROM statement_view WHERE {_RANGE} GROUP BY account_id) AS m"
     " JOIN statement_view s ON s.generation = %(of)s AND s.account_id = m.account_id AND s.version = m.version"
     " JOIN account a ON a.id = m.account_id"
-    " ON CONFLICT (generation, account_id) DO UPDATE SET balance = excluded.balance, held = excluded.held,"
-    " version = excluded.version, posted_at = excluded.posted_at"
+    " ON CONFLICT (generation, account_id) DO UPDATE SET currency = excluded.currency, kind = excluded.kind,"
+    " balance = excluded.balance, held = excluded.held, version = excluded.version, posted_at = excluded.posted_at"
 )
 _DAYS = (
     "INSERT INTO daily_view (generation, account_id, day, debits, credits, entries, closing_balance)"  # noqa: S608

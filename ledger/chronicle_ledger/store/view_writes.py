@@ -30,8 +30,8 @@ _ACCOUNTS = (
     "INSERT INTO account_view (generation, account_id, currency, kind, balance, held, version, posted_at)"
     " SELECT %s::int8, * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::int8[], %s::int8[], %s::int8[],"
     " %s::timestamptz[])"
-    " ON CONFLICT (generation, account_id) DO UPDATE SET balance = excluded.balance, held = excluded.held,"
-    " version = excluded.version, posted_at = excluded.posted_at"
+    " ON CONFLICT (generation, account_id) DO UPDATE SET currency = excluded.currency, kind = excluded.kind,"
+    " balance = excluded.balance, held = excluded.held, version = excluded.version, posted_at = excluded.posted_at"
 )
 _DAYS = (
     "INSERT INTO daily_view (generation, account_id, day, debits, credits, entries, closing_balance)"

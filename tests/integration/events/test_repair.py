@@ -128,6 +128,15 @@ async def test_every_kind_of_damage_to_the_read_model_is_seen_and_repaired(any_b
         ("UPDATE account_view SET version = version + 9 WHERE account_id = %s", "which the ledger has not reached"),
         ("DELETE FROM statement_view WHERE version = 3 AND account_id = %s", "lacks the line of version 3"),
         ("UPDATE statement_view SET amount = 1 WHERE version = 3 AND account_id = %s", "version 3 says balance"),
+        (
+            "UPDATE statement_view SET kind = 'deposit' WHERE version = 3 AND account_id = %s",
+            "another transaction, kind",
+        ),
+        ("UPDATE statement_view SET effective_at = now() WHERE version = 3 AND account_id = %s", "kind or time"),
+        ("UPDATE statement_view SET posted_at = now() WHERE version = 3 AND account_id = %s", "kind or time"),
+        ("UPDATE account_view SET currency = 'USD' WHERE account_id = %s", "currency is 'USD', the ledger says 'EUR'"),
+        ("UPDATE account_view SET kind = 'system' WHERE account_id = %s", "kind is 'system'"),
+        ("UPDATE account_view SET posted_at = posted_at - interval '1 day' WHERE account_id = %s", "posted_at is"),
         ("UPDATE daily_view SET credits = credits + 1 WHERE account_id = %s", "the totals of account"),
         ("DELETE FROM daily_view WHERE account_id = %s", "the totals of account"),
         ("DELETE FROM account_view WHERE account_id = %s", "that should not be there"),
@@ -151,6 +160,20 @@ async def test_every_kind_of_damage_to_the_read_model_is_seen_and_repaired(any_b
         assert "which the ledger has not reached" in failures(await any_bench.prove())["view"]
         await any_bench.reconcile()
         assert failures(await any_bench.prove()) == {}
+
+
+async def test_the_next_entry_of_an_account_brings_back_what_was_changed_of_its_row(any_bench: EventBench) -> None:
+    async with any_bench.running(any_bench.relay()), any_bench.running(any_bench.projector()):
+        await any_bench.post(24)
+        await any_bench.caught_up()
+        await any_bench.execute("UPDATE account_view SET currency = 'USD', kind = 'system'")
+        assert set(failures(await any_bench.prove())) == {"view"}
+        await any_bench.post(24)
+        await any_bench.caught_up()
+        row = await any_bench.one(
+            "SELECT currency, kind FROM account_view WHERE account_id = %s", account_named("account 1")
+        )
+    assert tuple(row) == ("EUR", "customer")
 
 
 async def test_an_acknowledged_event_that_the_read_model_lacks_is_seen(bench: EventBench) -> None:

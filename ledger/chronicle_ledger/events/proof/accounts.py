@@ -11,7 +11,7 @@ from uuid import UUID
 
 from chronicle_ledger.events.proof.check import Check
 from chronicle_ledger.events.proof.merge import Source
-from chronicle_ledger.events.proof.state import Declared, compare
+from chronicle_ledger.events.proof.state import Declared, compare, word
 from chronicle_ledger.store import audit
 from chronicle_ledger.store.audit import DayRow, LedgerAccount, LedgerEntry, StatementRow, ViewRow
 from chronicle_ledger.store.pool import Connection
@@ -31,7 +31,7 @@ class Walk:
     held: int = 0
     declared: Declared = field(default_factory=Declared)
     head: bytes | None = GENESIS
-    at_view: tuple[int, int] | None = None
+    at_view: LedgerEntry | None = None
     next_after_view: UUID | None = None
     days: dict[date, list[int]] = field(default_factory=dict)
 
@@ -113,7 +113,7 @@ class AccountsAudit:
             if entry.version <= seen:
                 self._line(entry, line if line is not None and line.version == entry.version else None)
                 _count_day(walk, entry)
-                walk.at_view = (entry.balance_after, entry.held_after)
+                walk.at_view = entry
             elif entry.version == seen + 1:
                 walk.next_after_view = entry.txn_id
             if line is not None and line.version == entry.version:
@@ -212,14 +212,22 @@ class AccountsAudit:
                 f"read model: account {entry.account_id} lacks the line of version {entry.version}", **where
             )
             return
-        ledger = (entry.txn_id, entry.kind, entry.amount, entry.held, entry.balance_after, entry.held_after)
-        model = (line.txn_id, line.kind, line.amount, line.held, line.balance_after, line.held_after)
+        ledger = (entry.amount, entry.held, entry.balance_after, entry.held_after)
+        model = (line.amount, line.held, line.balance_after, line.held_after)
         if ledger != model:
             self.view.differ(
                 f"read model: account {entry.account_id} version {entry.version} says balance {line.balance_after} by"
                 f" {line.amount}, the ledger {entry.balance_after} by {entry.amount}",
                 **where, view_balance=line.balance_after, balance=entry.balance_after,
             )  # fmt: skip
+            return
+        origin = (entry.txn_id, entry.kind, entry.txn_posted_at, entry.effective_at)
+        if origin != (line.txn_id, line.kind, line.posted_at, line.effective_at):
+            self.view.differ(
+                f"read model: account {entry.account_id} version {entry.version} has another transaction, kind or time"
+                " than in the ledger",
+                **where,
+            )
 
     async def _compare_view(
         self, row: LedgerAccount | None, view: ViewRow | None, walk: Walk, days: AsyncIterator[DayRow]
@@ -256,13 +264,27 @@ class AccountsAudit:
                 f" ({walk.version})",
                 account_id=view.id, view_version=view.version, version=walk.version,
             )  # fmt: skip
-        elif walk.at_view != (view.balance, view.held):
-            balance = walk.at_view[0] if walk.at_view else None
+            return
+        entry, declared = walk.at_view, walk.declared.values
+        if entry is None or (entry.balance_after, entry.held_after) != (view.balance, view.held):
+            balance = None if entry is None else entry.balance_after
             self.view.differ(
                 f"read model: account {view.id} at version {view.version} has balance {view.balance}, the ledger"
                 f" {balance}",
                 account_id=view.id, version=view.version, view_balance=view.balance, balance=balance,
             )  # fmt: skip
+            return
+        # What opened the account said currency and kind, which never change; where it is gone, nobody can know.
+        for name, said, truth in (
+            ("currency", view.currency, declared.get("currency", view.currency)),
+            ("kind", view.kind, declared.get("kind", view.kind)),
+            ("posted_at", view.posted_at, entry.txn_posted_at),
+        ):
+            if said != truth:
+                self.view.differ(
+                    f"read model: account {view.id}: {name} is {word(said)!r}, the ledger says {word(truth)!r}",
+                    account_id=view.id, version=view.version, field=name,
+                )  # fmt: skip
 
     def _conclude(self) -> None:
         self.balanced.compared = self.totals.entries

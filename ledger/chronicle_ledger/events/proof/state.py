@@ -45,7 +45,7 @@ def compare(check: Check, row: LedgerAccount, declared: Declared) -> None:
     for name, value in said.items():
         if name in declared.values and value != declared.values[name]:
             check.differ(
-                f"account {row.id}: {name} is {_word(value)!r}, its transactions say {_word(declared.values[name])!r}",
+                f"account {row.id}: {name} is {word(value)!r}, its transactions say {word(declared.values[name])!r}",
                 account_id=row.id, field=name,
             )  # fmt: skip
     if "metadata" in declared.values and row.metadata != canonical_json(declared.values["metadata"]):
@@ -55,5 +55,6 @@ def compare(check: Check, row: LedgerAccount, declared: Declared) -> None:
         )
 
 
-def _word(value: object) -> str:
+def word(value: object) -> str:
+    """A value as a message shows it."""
     return value.isoformat() if isinstance(value, datetime) else str(value)
