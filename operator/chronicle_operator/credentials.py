@@ -160,8 +160,13 @@ def _entries(authority: Pair, pair: Pair) -> dict[str, bytes]:
 def _passwords(draft: _Draft) -> None:
     name = names.nats_password(draft.ledger.name)
     # A letter first: NATS reads it from its environment as it would read a bare word of its configuration.
-    found = draft.data(name) or {"password": f"p{randomness.token_hex(24)}".encode()}
-    draft.want(name, "nats", found)
+    draft.want(name, "nats", _with_entry(draft.data(name), "password", f"p{randomness.token_hex(24)}"))
+
+
+def _with_entry(stored: Mapping[str, bytes] | None, entry: str, fresh: str) -> dict[str, bytes]:
+    """Return what a Secret shall hold: what it holds, with `fresh` where a hand took the entry away or emptied it."""
+    found = dict(stored or {})
+    return found if found.get(entry) else {**found, entry: fresh.encode()}
 
 
 def _stored_entries(stored: Mapping[str, bytes]) -> list[Any]:
@@ -183,7 +188,7 @@ def _keys(draft: _Draft) -> None:
         (ADMIN, names.admin_key(draft.ledger.name), "admin"),
         (SCENARIOS, names.scenario_key(draft.ledger.name), "admin"),
     ):
-        found = draft.data(secret) or {"key": f"{KEY_PREFIX}{randomness.token_urlsafe(32)}".encode()}
+        found = _with_entry(draft.data(secret), "key", f"{KEY_PREFIX}{randomness.token_urlsafe(32)}")
         draft.want(secret, "api", found)
         entry = {"name": owner, "role": role, "sha256": hashlib.sha256(found["key"]).hexdigest()}
         entries = [entry if it.get("name") == owner else it for it in entries]

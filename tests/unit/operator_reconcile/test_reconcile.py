@@ -170,6 +170,16 @@ async def test_a_job_that_is_made_anew_does_not_make_a_ready_ledger_less_ready()
     assert world.condition("Ready")["status"] == "True"
 
 
+async def test_a_key_taken_out_of_its_secret_by_hand_stops_nothing() -> None:
+    world = await ready()
+    secret = world.kube.find(kinds.SECRET, "main-admin-key")
+    secret["data"] = {}
+    world.edit(events={"relayReplicas": 4})
+    await world.reconcile()
+    assert world.kube.find(kinds.SECRET, "main-admin-key")["data"]["key"]
+    assert world.kube.find(kinds.DEPLOYMENT, "main-relay")["spec"]["replicas"] == 4
+
+
 async def test_a_pause_leaves_the_gauge_of_a_ready_ledger_at_one() -> None:
     world = await ready()
     world.edit(reconciliation="Paused")

@@ -153,6 +153,32 @@ def test_keys_that_people_added_to_the_file_stay() -> None:
     assert kept[1]["sha256"] == keyfile.digest(key)
 
 
+@pytest.mark.parametrize("secret", ["books-admin-key", "books-scenario-key"])
+@pytest.mark.parametrize("left", [{}, {"key": ""}, {"note": base64.b64encode(b"mine").decode()}], ids=str)
+def test_a_key_that_a_hand_took_out_of_its_secret_is_made_anew_and_let_in(secret: str, left: dict[str, str]) -> None:
+    held = stored(ensured({}))
+    held[secret]["data"] = left
+    mended = ensured(held)
+    assert mended.problem == ""
+    assert {it["metadata"]["name"] for it in mended.apply} == {secret, "books-api-keys"}
+    after = held | stored(mended)
+    entries = json.loads(entry(after["books-api-keys"], "keys.json"))["keys"]
+    assert keyfile.digest(entry(after[secret], "key").decode()) in {it["sha256"] for it in entries}
+    assert "note" not in left or entry(after[secret], "note") == b"mine"
+    again = ensured(after)
+    assert (again.create, again.apply) == ([], [])
+
+
+def test_a_secret_of_the_bus_without_its_password_gets_one() -> None:
+    held = stored(ensured({}))
+    before = ensured(held).hashes["books-nats-auth"]
+    held["books-nats-auth"].pop("data")
+    mended = ensured(held)
+    (secret,) = mended.apply
+    assert entry(secret, "password").startswith(b"p")
+    assert mended.hashes["books-nats-auth"] != before, "who reads it once has to be replaced"
+
+
 def test_a_key_file_that_is_none_is_reported_and_left_alone() -> None:
     held = stored(ensured({}))
     held["books-api-keys"]["data"]["keys.json"] = base64.b64encode(b"{").decode()
