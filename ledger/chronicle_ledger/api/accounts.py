@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 from uuid import UUID, uuid4, uuid5
 
@@ -15,6 +14,7 @@ from chronicle_ledger.api.call import Answer, Call
 from chronicle_ledger.api.idempotency import HEADER, identify
 from chronicle_ledger.api.operation import operation
 from chronicle_ledger.api.parameters import (
+    CURRENCY,
     CURSOR,
     DRY_RUN,
     IF_MATCH,
@@ -37,7 +37,6 @@ OPEN: Final = Body(OpenAccountRequest)
 UPDATE: Final = Body(UpdateAccountRequest)
 
 ETAG: Final = {"ETag": 'The account\'s version as a strong entity tag, such as "7".'}
-_CURRENCY: Final = re.compile(r"[A-Z][A-Z0-9]{2,15}")
 
 
 @posting.posts(
@@ -185,7 +184,7 @@ async def update_account(call: Call) -> Answer:
     parameters=(
         CURSOR,
         LIMIT,
-        Parameter("currency", "query", {"type": "string", "pattern": "^[A-Z][A-Z0-9]{2,15}$"}, "Only this currency."),
+        CURRENCY,
         Parameter("status", "query", {"type": "string", "enum": list(AccountStatus)}, "Only this status."),
         Parameter("kind", "query", {"type": "string", "enum": list(AccountKind)}, "Only this kind."),
     ),
@@ -194,14 +193,11 @@ async def update_account(call: Call) -> Answer:
 async def list_accounts(call: Call) -> Answer:
     """In order of id. Accounts of kind `system` stand for the world outside the ledger."""
     query = Query(call, "cursor", "limit", "currency", "status", "kind")
-    currency = query.text("currency")
-    if currency is not None and not _CURRENCY.fullmatch(currency):
-        raise invalid("currency", "must be 3 to 16 capital letters and digits")
     page = await reads.list_accounts(
         call.service.database,
         cursor=cursors.decode(query.text("cursor"), UUID),
         limit=query.limit(),
-        currency=currency,
+        currency=query.currency(),
         status=query.choice("status", AccountStatus),
         kind=query.choice("kind", AccountKind),
     )

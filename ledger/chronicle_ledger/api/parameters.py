@@ -5,6 +5,7 @@ A misspelt `dry_run` that were ignored would post real money.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,10 @@ from chronicle_ledger.api.problems import Problem
 
 E = TypeVar("E", bound=StrEnum)
 
+# UUID() also takes braces, URNs, bare digits, hyphens anywhere and underscores between digits.
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_CURRENCY = re.compile(r"[A-Z][A-Z0-9]{2,15}")
+
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
@@ -29,13 +34,13 @@ def invalid(field: str, rule: str) -> Problem:
 
 def path_id(call: Call, name: str) -> UUID:
     """The UUID in the path. Raises Problem."""
-    text = call.path_parameters[name]
-    if len(text) != 36:  # UUID() also takes braces, URNs and bare digits
-        raise invalid(name, "must be a UUID")
-    try:
-        return UUID(text)
-    except ValueError:
-        raise invalid(name, "must be a UUID") from None
+    return _uuid(name, call.path_parameters[name])
+
+
+def _uuid(name: str, text: str) -> UUID:
+    if not _UUID.fullmatch(text):
+        raise invalid(name, "must be a UUID, such as 0b7f5d0e-6f0b-4b43-9a0a-7d6f3c1c2a10")
+    return UUID(text)
 
 
 class Query:
@@ -63,6 +68,24 @@ class Query:
     def text(self, name: str) -> str | None:
         """The value as it is; None where it is not given."""
         return self._values.get(name)
+
+    def identity(self, name: str) -> UUID | None:
+        """A UUID."""
+        value = self._values.get(name)
+        return None if value is None else _uuid(name, value)
+
+    def currency(self) -> str | None:
+        """The parameter `currency`: a code that an account could have."""
+        value = self._values.get("currency")
+        if value is not None and not _CURRENCY.fullmatch(value):
+            raise invalid("currency", "must be 3 to 16 capital letters and digits")
+        return value
+
+    def alone(self, name: str, *others: str) -> None:
+        """Refuse `others` beside `name`, where they could not have any effect."""
+        for other in others:
+            if name in self._values and other in self._values:
+                raise invalid(other, f"has no effect beside {name}; leave one of them out")
 
     def flag(self, name: str) -> bool:
         """True or false, spelled so; false where it is not given."""
@@ -145,6 +168,9 @@ LIMIT = Parameter(
     "query",
     {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     "How many items to answer at most.",
+)
+CURRENCY = Parameter(
+    "currency", "query", {"type": "string", "pattern": "^[A-Z][A-Z0-9]{2,15}$"}, "Only accounts in this currency."
 )
 CURSOR = Parameter("cursor", "query", {"type": "string"}, "Where to go on: next_cursor of the answer before.")
 KEY = Parameter(

@@ -15,7 +15,18 @@ from chronicle_ledger.api.access import Role
 from chronicle_ledger.api.answers import Moment
 from chronicle_ledger.api.call import Answer, Call
 from chronicle_ledger.api.operation import Handler, Operation, operation
-from chronicle_ledger.api.parameters import CURSOR, LIMIT, Parameter, Query, invalid, path_id, path_uuid, window
+from chronicle_ledger.api.parameters import (
+    CURRENCY,
+    CURSOR,
+    LIMIT,
+    UUID_TEXT,
+    Parameter,
+    Query,
+    invalid,
+    path_id,
+    path_uuid,
+    window,
+)
 from chronicle_ledger.api.problems import Problem
 from chronicle_ledger.domain.account import AccountKind
 from chronicle_ledger.domain.canonical import timestamp
@@ -187,8 +198,8 @@ def _line(value: ViewBalance) -> BalanceLine:
     parameters=(
         CURSOR,
         LIMIT,
-        Parameter("currency", "query", {"type": "string"}, "Only accounts in this currency."),
-        Parameter("account_id", "query", {"type": "string", "format": "uuid"}, "Only this account."),
+        CURRENCY,
+        Parameter("account_id", "query", UUID_TEXT, "Only this account, without cursor, limit and currency."),
         MIN_VERSION,
     ),
     problems=_OF_ACCOUNT,
@@ -196,19 +207,17 @@ def _line(value: ViewBalance) -> BalanceLine:
 async def list_balances(call: Call) -> Answer:
     """In order of account id. `min_version` needs `account_id`."""
     query = Query(call, "cursor", "limit", "currency", "account_id", "min_version")
-    limit, at_least, one = query.limit(), _min_version(query), query.text("account_id")
+    limit, at_least, currency = query.limit(), _min_version(query), query.currency()
     cursor = cursors.decode(query.text("cursor"), UUID)
-    if one is not None:
-        try:
-            account = UUID(one)
-        except ValueError:
-            raise invalid("account_id", "must be a UUID") from None
+    account = query.identity("account_id")
+    query.alone("account_id", "cursor", "limit", "currency")
+    if account is not None:
         headers = await _lag(call)
         return Answer(200, BalancePage([_line(await _account(call, account, at_least))], None), headers)
     if at_least:
         raise invalid("min_version", "needs account_id: versions belong to accounts")
     headers = await _lag(call)
-    page = await view_reads.balances(call.service.database, cursor=cursor, limit=limit, currency=query.text("currency"))
+    page = await view_reads.balances(call.service.database, cursor=cursor, limit=limit, currency=currency)
     return Answer(200, BalancePage([_line(item) for item in page.items], cursors.following(page.next_cursor)), headers)
 
 

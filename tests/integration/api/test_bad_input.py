@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -215,6 +216,16 @@ QUERIES: list[tuple[str, str, str | None]] = [
     ("/v1/accounts?currency=eur", "validation_failed", "currency"),
     ("/v1/accounts?colour=red", "validation_failed", "colour"),
     ("/v1/accounts/not-a-uuid", "validation_failed", "account_id"),
+    ("/v1/accounts/%7B%7BDIGITS%7D%7D", "validation_failed", "account_id"),
+    ("/v1/accounts/DIGITS----", "validation_failed", "account_id"),
+    ("/v1/views/balances?account_id=%7BACCOUNT%7D", "validation_failed", "account_id"),
+    ("/v1/views/balances?account_id=urn:uuid:ACCOUNT", "validation_failed", "account_id"),
+    ("/v1/views/balances?account_id=DIGITS", "validation_failed", "account_id"),
+    ("/v1/views/balances?account_id=ACCOUNT&currency=EUR", "validation_failed", "currency"),
+    ("/v1/views/balances?account_id=ACCOUNT&limit=1", "validation_failed", "limit"),
+    ("/v1/views/balances?account_id=ACCOUNT&cursor=CURSOR", "validation_failed", "cursor"),
+    ("/v1/views/balances?currency=eur", "validation_failed", "currency"),
+    ("/v1/views/balances?min_version=1", "validation_failed", "min_version"),
     ("/v1/accounts/ACCOUNT/entries?from=yesterday", "validation_failed", "from"),
     ("/v1/accounts/ACCOUNT/entries?to=2026-01-01T00:00:00", "validation_failed", "to"),
     ("/v1/accounts/ACCOUNT/entries?cursor=MA", "invalid_cursor", "cursor"),
@@ -226,7 +237,11 @@ QUERIES: list[tuple[str, str, str | None]] = [
 def test_a_bad_parameter_is_refused_by_name(
     client: httpx.Client, parties: tuple[str, str], url: str, code: str, field: str | None
 ) -> None:
-    assert_refused(client.get(url.replace("ACCOUNT", parties[0])), 422, code, field)
+    account = parties[0]
+    cursor = base64.urlsafe_b64encode(account.encode()).decode()
+    for word, value in (("ACCOUNT", account), ("DIGITS", account.replace("-", "")), ("CURSOR", cursor)):
+        url = url.replace(word, value)
+    assert_refused(client.get(url), 422, code, field)
 
 
 def test_a_misspelt_dry_run_is_refused_rather_than_posted(api: Api, ledger: Ledger, parties: tuple[str, str]) -> None:
