@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
@@ -155,14 +154,21 @@ class FaultRun:
         window.healed = self.recorder.clock.at(done.t_ns)
 
     async def wait_until_healed(self, phase: PhaseRecord) -> None:
-        """Wait until the injector shows that nothing of the fault is left; bounded by the caller's deadline."""
+        """Wait until the injector shows that nothing of the fault is left; bounded by the caller's deadline.
+
+        Raises nothing but CancelledError: an injector that cannot look is asked again, and what kept it from looking is
+        in the record once time is up.
+        """
         if not self._begun or self._injection is None:
             return
         left = "nobody has looked yet"
         try:
             while True:
-                with suppress(InjectionError, OSError):
+                try:
                     evidence = await self.injector.healed(self._injection)
+                except Exception as error:  # noqa: BLE001 - whatever it was, nothing is known, and nothing is over
+                    left = f"nobody could look: {type(error).__name__}: {error}"
+                else:
                     left = _unshown(evidence.observations)
                     if evidence.proven:
                         self._keep(evidence.observations)

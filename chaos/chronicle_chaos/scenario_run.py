@@ -16,7 +16,7 @@ from chronicle_chaos.fault_run import FaultRun, Stopped
 from chronicle_chaos.final import FinalReader, FinalReads, write_final
 from chronicle_chaos.history import NEMESIS, History, Recorder
 from chronicle_chaos.injection import InjectionError, Injector, NotApplicable
-from chronicle_chaos.journal import ScenarioRecord
+from chronicle_chaos.journal import PhaseRecord, ScenarioRecord
 from chronicle_chaos.judging import checkers_for, conclude_record
 from chronicle_chaos.load import Load
 from chronicle_chaos.operations import CURRENCY
@@ -77,7 +77,8 @@ class ScenarioRun:
             self._conclude(Stop.ABORTED, "the run was interrupted; what was broken has been healed")
             raise
         except Exception as error:  # noqa: BLE001 - whatever it was, it is this scenario's outcome
-            stop, message = Stop.PHASE_FAILED, f"{type(error).__name__}: {error}"
+            failed = _phase_failed(error)
+            stop, message = failed.stop, str(failed)
         self._conclude(stop, message)
 
     def _rng(self, purpose: str) -> Random:
@@ -102,7 +103,8 @@ class ScenarioRun:
                 stopped = early
                 if early.stop is Stop.UNDO_LOG_UNWRITABLE:
                     raise
-            await self._verify(load, fault, stage)
+            unverified = await self._verify(load, fault, stage)
+            stopped = stopped or unverified
         await self._check(stopped.stop if stopped else None)
         if stopped is not None:
             raise stopped
@@ -130,37 +132,60 @@ class ScenarioRun:
             raise Stopped(Stop.STEADY_STATE_NOT_MET, f"nothing was injected: {error}") from error
         self.recorder.record(NEMESIS, "ok", moments.STEADY, value={"since_ns": since})
 
-    async def _verify(self, load: Load, fault: FaultRun, stage: Stage) -> None:
-        """Steady again, load off, drain, final reads. Missing the deadline is for the checkers to judge, not an end."""
-        recovery = self.record.recovery_seconds or self.scenario.recovery
+    async def _verify(self, load: Load, fault: FaultRun, stage: Stage) -> Stopped | None:
+        """Steady again, load off, drain, final reads. Missing the deadline is for the checkers to judge, not an end.
+
+        Whatever goes wrong on the way is returned as the scenario's end, not raised: the ledger is read all the same,
+        and what could be read is judged. Money that was lost must not be hidden by a probe that failed.
+        """
         deadlines = self.scenario.deadlines
-        longest = recovery + 2 * deadlines.drain + deadlines.final_reads
-        async with self.phases.phase("verify", longest) as phase:
-            try:
-                async with asyncio.timeout(recovery):
-                    await fault.wait_until_healed(phase)
-                    healed_ns = self.recorder.clock.ns()
-                    since = await load.steady(phase, since_ns=fault.healing_since_ns)
-                self.recorder.record(NEMESIS, "ok", moments.RECOVERED, value={"since_ns": max(since, healed_ns)})
-            except TimeoutError:
-                phase.message = f"not steady again within {recovery:g} s: {phase.message}"
-                self.recorder.record(NEMESIS, "fail", moments.RECOVERED, error=phase.message)
-            self.progress(self.scenario.name, "verify", "load off, reading everything back")
-            await load.stop(deadlines.drain)
-            await load.caught_up(deadlines.drain)
-            reader = FinalReader(stage.client, self.target.url)
-            self._final = await reader.read(stage.accounts, acknowledged(self.recorder.history()), CURRENCY)
-            health = load.sampler.latest.get(LOAD_BALANCER, {})
-            self._final.lag_events, self._final.backlog = health.get("lag_events"), health.get("backlog")
-            write_final(self.run_dir, self.scenario.name, self._final)
+        longest = self._recovery + 2 * deadlines.drain + deadlines.final_reads
+        stopped: Stopped | None = None
+        try:
+            async with self.phases.phase("verify", longest) as phase:
+                try:
+                    await self._steady_again(load, fault, phase)
+                except Exception as error:  # noqa: BLE001 - it says nothing about what the ledger holds
+                    stopped = _phase_failed(error)
+                    self.recorder.record(NEMESIS, "fail", moments.RECOVERED, error=str(stopped))
+                self.progress(self.scenario.name, "verify", "load off, reading everything back")
+                await self._read_back(load, stage)
+        except Exception as error:  # noqa: BLE001 - the checkers judge what there is
+            return stopped or _phase_failed(error)
+        return stopped
+
+    async def _steady_again(self, load: Load, fault: FaultRun, phase: PhaseRecord) -> None:
+        try:
+            async with asyncio.timeout(self._recovery):
+                await fault.wait_until_healed(phase)
+                healed_ns = self.recorder.clock.ns()
+                since = await load.steady(phase, since_ns=fault.healing_since_ns)
+            self.recorder.record(NEMESIS, "ok", moments.RECOVERED, value={"since_ns": max(since, healed_ns)})
+        except TimeoutError:
+            phase.message = f"not steady again within {self._recovery:g} s: {phase.message}"
+            self.recorder.record(NEMESIS, "fail", moments.RECOVERED, error=phase.message)
+
+    async def _read_back(self, load: Load, stage: Stage) -> None:
+        drain = self.scenario.deadlines.drain
+        await load.stop(drain)
+        await load.caught_up(drain)
+        reader = FinalReader(stage.client, self.target.url)
+        final = await reader.read(stage.accounts, acknowledged(self.recorder.history()), CURRENCY)
+        health = load.sampler.latest.get(LOAD_BALANCER, {})
+        final.lag_events, final.backlog = health.get("lag_events"), health.get("backlog")
+        self._final = final
+        write_final(self.run_dir, self.scenario.name, final)
 
     async def _check(self, stop: Stop | None) -> None:
         async with self.phases.phase("check", 60.0):
             self._checks = run_checks(checkers_for(self.scenario, stop), self._case())
 
+    @property
+    def _recovery(self) -> float:
+        return self.record.recovery_seconds or self.scenario.recovery
+
     def _case(self) -> Case:
-        recovery = self.record.recovery_seconds or self.scenario.recovery
-        return Case(self.recorder.history(), self._final, recovery)
+        return Case(self.recorder.history(), self._final, self._recovery)
 
     def _conclude(self, stop: Stop | None, message: str) -> None:
         conclude_record(self.record, self._case(), self._checks, stop, message, self.recorder.clock)
@@ -172,6 +197,10 @@ def acknowledged(history: History) -> set[str]:
     another transaction than the first, it has to be read, and judged as one too many."""
     done = (o for o in history.writes if o.outcome == "ok")
     return {o.answered["transaction_id"] for o in done if "transaction_id" in o.answered}
+
+
+def _phase_failed(error: Exception) -> Stopped:
+    return Stopped(Stop.PHASE_FAILED, f"{type(error).__name__}: {error}")
 
 
 def _with_next_step(error: InjectionError) -> str:

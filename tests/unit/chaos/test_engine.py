@@ -15,9 +15,9 @@ from chronicle_chaos.checkers.always import ALWAYS
 from chronicle_chaos.checkers.availability import Availability
 from chronicle_chaos.checkers.health import HealthSays
 from chronicle_chaos.engine import run_all
-from chronicle_chaos.errors import UnknownScenario
+from chronicle_chaos.errors import PhaseTimeout, UnknownScenario
 from chronicle_chaos.faults import Component, Fault, NodeKill
-from chronicle_chaos.final import FinalReads, read_final, write_final
+from chronicle_chaos.final import FinalReader, FinalReads, read_final, write_final
 from chronicle_chaos.history import read_histories
 from chronicle_chaos.injection import (
     CleanupFailed,
@@ -30,7 +30,8 @@ from chronicle_chaos.injection import (
     PreflightError,
     UndoLog,
 )
-from chronicle_chaos.journal import Journal, ScenarioRecord, read_journal
+from chronicle_chaos.journal import Journal, PhaseRecord, ScenarioRecord, read_journal
+from chronicle_chaos.load import Load
 from chronicle_chaos.logical import Patience
 from chronicle_chaos.options import RunOptions, new_run
 from chronicle_chaos.rejudging import judge_again
@@ -312,6 +313,78 @@ async def test_a_ledger_that_does_not_recover_in_time_fails(tmp_path: Path) -> N
     assert (record.steady_time, record.recovery_milliseconds) == (None, None)
     verify = next(phase for phase in record.phases if phase.name == "verify")
     assert "not steady again within 1 s" in verify.message
+
+
+class Blind(MemoryInjector):
+    """Cannot look whether its fault is gone."""
+
+    async def healed(self, injection: Injection) -> Evidence:
+        raise PhaseTimeout("the control socket does not answer")
+
+
+@pytest.mark.parametrize("bug", [None, "forgets"])
+async def test_an_injector_that_cannot_look_after_healing_hides_no_lost_money(tmp_path: Path, bug: str | None) -> None:
+    ledger = MemoryLedger(bugs=frozenset({bug} if bug else ()))
+    record, journal, _ = await go(tmp_path, ledger, Blind(ledger), replace(UNTIMED, recovery=1.0))
+    assert {c.name for c in record.checks} == {c.name for c in ALWAYS}
+    assert "control socket does not answer" in record.cleanup.message
+    if bug:
+        assert (record.verdict, journal.exit_status) == ("Failed", 1)
+        assert record.lost_writes
+    else:
+        assert (record.verdict, record.reason, journal.exit_status) == ("Inconclusive", "CleanupFailed", 3)
+        assert record.lost_writes == 0
+
+
+async def test_an_injector_that_looks_only_at_the_second_try_is_asked_again(tmp_path: Path) -> None:
+    @dataclass
+    class Hesitating(MemoryInjector):
+        async def healed(self, injection: Injection) -> Evidence:
+            found = await super().healed(injection)
+            if self.looked_after_healing == 1:
+                raise RuntimeError("not yet")
+            return found
+
+    ledger = MemoryLedger()
+    record, _, _ = await go(tmp_path, ledger, Hesitating(ledger), UNTIMED)
+    assert (record.verdict, record.cleanup.result) == ("Passed", "Clean")
+
+
+@pytest.mark.parametrize("bug", [None, "forgets"])
+async def test_an_error_while_waiting_for_steady_state_hides_no_lost_money(
+    tmp_path: Path, bug: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = Load.steady
+
+    async def dies_after_the_fault(self: Load, phase: PhaseRecord, since_ns: int | None = None) -> int:
+        if since_ns is not None:
+            raise PhaseTimeout("the load has died: ZeroDivisionError")
+        return await waits(self, phase, since_ns)
+
+    monkeypatch.setattr(Load, "steady", dies_after_the_fault)
+    ledger = MemoryLedger(bugs=frozenset({bug} if bug else ()))
+    record, _, run_dir = await go(tmp_path, ledger, MemoryInjector(ledger))
+    assert read_final(run_dir, QUICK.name) is not None
+    assert {c.name for c in record.checks} == {c.name for c in ALWAYS}
+    if bug:
+        assert (record.verdict, bool(record.lost_writes)) == ("Failed", True)
+    else:
+        assert (record.verdict, record.reason) == ("Inconclusive", "PhaseFailed")
+        assert "the load has died" in record.message
+
+
+async def test_final_reads_that_break_are_inconclusive_and_everything_else_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(*_: object) -> FinalReads:
+        raise ValueError("no such page")
+
+    monkeypatch.setattr(FinalReader, "read", breaks)
+    ledger = MemoryLedger()
+    record, _, _ = await go(tmp_path, ledger, MemoryInjector(ledger))
+    assert (record.verdict, record.reason) == ("Inconclusive", "PhaseFailed")
+    assert {c.result for c in record.checks} == {"Inconclusive"}
+    assert "no such page" in record.message
 
 
 async def test_nothing_is_injected_where_the_undo_log_cannot_be_written(tmp_path: Path) -> None:
