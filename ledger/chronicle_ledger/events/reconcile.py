@@ -56,6 +56,13 @@ def _require_sound_ledger(proof: Proof) -> None:
         )
 
 
+def _require_compared_stream(proof: Proof) -> None:
+    """Nothing to repair is said only of what was looked at."""
+    for check in proof.checks:
+        if check.name == "stream" and check.result is Result.INCONCLUSIVE:
+            raise ReconcileFailed(f"the stream could not be compared, so nothing was repaired: {check.message}")
+
+
 def _event(transaction: Transaction) -> Pending:
     """The transaction's event, made again from the ledger."""
     return Pending(shard_of(transaction), transaction.id, payload_of(transaction), transaction.posted_at)
@@ -95,10 +102,10 @@ class Reconcile:
         if before.result is Result.PASSED:
             return Reconciled(before)
         _require_sound_ledger(before)
+        _require_compared_stream(before)
         before = await prove(self._database, self._bus, view_repair=self._remember, stream_repair=self)
+        _require_compared_stream(before)
         await self._flush()
-        if self._bus is not None:
-            await self._remove_unreadable(before)
         for account in sorted(self._accounts):
             await self._repair(account)
         return Reconciled(before, self._published, self._removed, len(self._accounts), self._rewritten)
@@ -116,6 +123,10 @@ class Reconcile:
         """Put the messages aside and delete them from the stream."""
         for sequence in sequences:
             await self._remove(sequence, f"reconcile: not what the ledger says of {transaction}")
+
+    async def unreadable(self, sequence: int, reason: str) -> None:
+        """Put the message aside and delete it from the stream."""
+        await self._remove(sequence, f"reconcile: {reason}")
 
     async def waiting(self, id_: UUID, shards: list[int], transaction: Transaction | None) -> None:
         """Write the outbox row anew, or remove it where there is no such transaction.
@@ -147,10 +158,6 @@ class Reconcile:
             if not waiting:
                 return
         raise ReconcileFailed(f"JetStream does not acknowledge ({result.reason}); run it again")
-
-    async def _remove_unreadable(self, before: Proof) -> None:
-        for sequence, reason in before.unreadable:
-            await self._remove(sequence, f"reconcile: {reason}")
 
     async def _remove(self, sequence: int, reason: str) -> None:
         if self._bus is None:

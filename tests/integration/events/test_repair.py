@@ -11,9 +11,11 @@ from uuid import UUID
 import pytest
 
 from chronicle_ledger.domain.payload import SHARDS
+from chronicle_ledger.events.bus import Bus
 from chronicle_ledger.events.proof import prove
+from chronicle_ledger.events.proof.witness import Witness
 from chronicle_ledger.events.rebuild import Rebuild, RebuildRunning
-from chronicle_ledger.events.reconcile import LedgerDamaged
+from chronicle_ledger.events.reconcile import LedgerDamaged, ReconcileFailed
 from chronicle_ledger.events.stream import STREAM, subject
 from chronicle_ledger.events.view_writer import Applied, ViewWriter
 from chronicle_ledger.store import leases, view_writes
@@ -199,6 +201,37 @@ async def test_a_damaged_ledger_is_never_copied_over_the_stream(bench: EventBenc
         await bench.reconcile()
     after = (await bench.bus.jetstream().stream_info(STREAM)).state
     assert (after.messages, after.last_seq) == (before.messages, before.last_seq)
+
+
+@pytest.mark.parametrize("time", [1, 2], ids=["at first", "while it repairs"])
+async def test_a_stream_that_cannot_be_read_is_never_said_to_need_no_repair(
+    bench: EventBench, monkeypatch: pytest.MonkeyPatch, time: int
+) -> None:
+    await bench.post(3)
+    await bench.execute("DELETE FROM outbox")
+    module = sys.modules[prove.__module__]
+    hear, heard = module._hear_stream, []
+
+    async def silent(bus: Bus, witness: Witness) -> str | None:
+        heard.append(bus)
+        if len(heard) == time:
+            return "the stream could not be read to its end (nobody answers); try again"
+        return await hear(bus, witness)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(module, "_hear_stream", silent)
+    with pytest.raises(ReconcileFailed, match=r"nothing was repaired: the stream could not be read.*; try again"):
+        await bench.reconcile()
+    assert (await bench.reconcile()).published == 15
+
+
+async def test_more_unreadable_messages_than_anybody_reads_are_counted_and_all_removed(bench: EventBench) -> None:
+    await bench.reconcile()  # makes the stream
+    js = bench.bus.jetstream()
+    for number in range(130):
+        await js.publish(subject(0), f"nonsense {number}".encode())
+    assert "(and 129 more)" in failures(await bench.prove())["stream"]
+    assert (await bench.reconcile()).removed == 130
+    assert failures(await bench.prove()) == {}
 
 
 async def test_rebuilding_while_reads_and_writes_go_on(any_bench: EventBench) -> None:

@@ -41,8 +41,6 @@ class Proof:
     entries: int
     transactions: int
     head: str
-    unreadable: tuple[tuple[int, str], ...] = ()
-    """The first hundred messages of the stream that are no events: (sequence, reason)."""
 
     @property
     def result(self) -> Result:
@@ -98,13 +96,10 @@ async def prove(
                 transactions.stream.prevent(Result.INCONCLUSIVE, trouble)
             await accounts.run(conn)
             await transactions.run(conn, accounts.balanced)
-            unreadable = tuple(witness.unreadable())
     totals = accounts.totals
     checks = [*accounts.checks, *transactions.checks]
     seconds = time.monotonic() - begun
-    return Proof(
-        at, seconds, checks, totals.accounts, totals.entries, transactions.transactions, totals.head, unreadable
-    )
+    return Proof(at, seconds, checks, totals.accounts, totals.entries, transactions.transactions, totals.head)
 
 
 def _within(sequence: int | None, floor: int) -> bool:

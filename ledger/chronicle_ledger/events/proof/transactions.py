@@ -27,6 +27,9 @@ class StreamRepair(Protocol):
     async def foreign(self, transaction: UUID, sequences: list[int]) -> None:
         """These messages speak of a transaction that the ledger does not have, or differ from what it says."""
 
+    async def unreadable(self, sequence: int, reason: str) -> None:
+        """This message is no event."""
+
     async def waiting(self, id_: UUID, shards: list[int], transaction: Transaction | None) -> None:
         """The outbox rows of `id_` in these shards are not what the ledger says of it (None: it does not have it)."""
 
@@ -62,6 +65,8 @@ class TransactionsAudit:
             await self._foreign(list(self._witness.between(after, None)))
             for sequence, reason in self._witness.unreadable():
                 self.stream.differ(f"message {sequence} of the stream is {reason}", sequence=sequence)
+                if self._repair is not None:
+                    await self._repair.unreadable(sequence, reason)
             self.stream.figures = {"messages": self._witness.messages, **self._witness.counts()}
 
     def _balance(self, transaction: Transaction, balanced: Check) -> None:

@@ -135,9 +135,9 @@ class Witness:
         row = self._db.execute("SELECT sequence FROM message WHERE id = ?", (transaction.bytes,)).fetchone()
         return None if row is None else row[0]
 
-    def unreadable(self) -> list[tuple[int, str]]:
-        """The first hundred messages that are no events: (sequence, reason)."""
-        return list(self._db.execute("SELECT sequence, reason FROM unreadable ORDER BY sequence LIMIT 100"))
+    def unreadable(self) -> Iterator[tuple[int, str]]:
+        """The messages that are no events: (sequence, reason)."""
+        yield from self._db.execute("SELECT sequence, reason FROM unreadable ORDER BY sequence")
 
     def counts(self) -> dict[str, int]:
         """How many transactions are in the stream, how many only in the outbox, how many messages repeat others."""
