@@ -99,15 +99,17 @@ def _refused_starts() -> Iterator[None]:
 @click.command()
 def migrate() -> None:
     """Create or upgrade the schema of CHRONICLE_DATABASE_URL; safe to run from several places at once."""
-    from chronicle_ledger.domain.errors import LedgerError
+    from chronicle_ledger.domain.errors import DatabaseUnavailable
     from chronicle_ledger.store.migrate import MigrationError
     from chronicle_ledger.store.migrate import migrate as apply
 
     settings = load_settings()
     try:
         applied = asyncio.run(apply(settings.database_url))
-    except (LedgerError, MigrationError) as error:
-        click.echo(f"chronicle: {error} (is CHRONICLE_DATABASE_URL right, and its server up?)", err=True)
+    except (DatabaseUnavailable, MigrationError) as error:
+        unreached = isinstance(error, DatabaseUnavailable)
+        ask = " (is CHRONICLE_DATABASE_URL right, and its server up?)" if unreached else ""
+        click.echo(f"chronicle: {error}{ask}", err=True)
         sys.exit(1)
     click.echo(json.dumps({"applied": list(applied or ())}))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 
 import psycopg
 import pytest
 
 from chronicle_ledger.domain.errors import DatabaseUnavailable
 from chronicle_ledger.store.migrate import MigrationError, is_current, migrate, migrations
+from support.api_process import CHRONICLE, environment
 
 
 async def test_five_replicas_that_start_together_apply_each_migration_once(urls: list[str]) -> None:
@@ -31,6 +33,13 @@ async def test_a_migration_edited_after_it_was_applied_is_refused_with_what_to_d
         await connection.execute("UPDATE schema_migration SET checksum = 'x' WHERE version = 1")
     with pytest.raises(MigrationError, match="new file"):
         await migrate(postgres_url)
+    told = subprocess.run(  # noqa: ASYNC221 - nothing else runs here
+        [CHRONICLE, "migrate"], check=False, env=environment(postgres_url), capture_output=True, text=True
+    )
+    assert (told.returncode, told.stdout) == (1, "")
+    line = told.stderr.splitlines()[-1]
+    assert line.startswith("chronicle: Migration 0001_")
+    assert line.endswith("next number."), "the database was reached, so its address is in no doubt"
 
 
 async def test_a_database_that_is_not_there_is_reported_after_the_deadline() -> None:
