@@ -41,6 +41,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.watch.namespaces -}}{{ toJson .Values.watch.namespaces }}{{- else -}}{{ toJson (list .Release.Namespace) }}{{- end -}}
 {{- end -}}
 
+{{/* Where the ledger of `helm test` is, and where NOTES put a first one. */}}
+{{- define "chronicle-operator.testNamespace" -}}
+{{- default (first (include "chronicle-operator.namespaces" . | fromJsonArray)) .Values.test.namespace -}}
+{{- end -}}
+
 {{- define "chronicle-operator.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 
-from .machine import Object, until
-from .world import COCKROACH_IMAGE, Ledger, World
+import pytest
+
+from .machine import CommandFailed, Object, until
+from .world import CHART, COCKROACH_IMAGE, OPERATOR_NAMESPACE, Ledger, World
+
+
+def test_the_charts_own_test_posts_a_transfer_and_reads_it_back(first: Ledger, world: World) -> None:
+    if os.environ.get("CHRONICLE_E2E_OPERATOR") == "present":
+        pytest.skip("the operator was not installed by its chart")
+    release, where = "chronicle-operator", ("-n", OPERATOR_NAMESPACE)
+    # The ledger's namespace is not given: it is the first of those that are served.
+    world.kubectl.helm("upgrade", release, str(CHART), *where, "--reuse-values", "--set", f"test.ledger={first.name}")
+    try:
+        world.kubectl.helm("test", release, *where, "--timeout", "120s")
+    except CommandFailed as failed:
+        said = world.kubectl("-n", first.namespace, "logs", "chronicle-operator-test")
+        raise AssertionError(f"{failed}\n{said}") from None
+    said = world.kubectl("-n", first.namespace, "logs", "chronicle-operator-test")
+    assert "posted and read back; balances 750 and 250" in said
+    world.kubectl("-n", first.namespace, "delete", "pod", "chronicle-operator-test")
 
 
 def test_the_api_scales_up_and_down_without_a_failed_request(first: Ledger, world: World) -> None:

@@ -165,18 +165,23 @@ def test_values_and_their_schema_have_the_same_keys() -> None:
     assert set(values) == set(described["properties"]) - {"global"}
 
 
+def rendered(*options: str, chart: Path = CHART) -> list[dict[str, Any]]:
+    """Return what the chart makes for a release in the namespace `here`."""
+    if shutil.which("helm") is None:
+        pytest.skip("helm is not on PATH")
+    text = subprocess.run(
+        ["helm", "template", "x", str(chart), "-n", "here", "--kube-version", "1.31.0", *options],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    return [it for it in yaml.safe_load_all(text) if it]
+
+
 @pytest.mark.helm
 @pytest.mark.parametrize(
     "options", [[], ["--set", "watch.allNamespaces=true"], ["--set", "watch.namespaces={one,two}"]], ids=str
 )
 def test_the_chart_renders_to_manifests_that_kubernetes_knows(options: list[str]) -> None:
-    if shutil.which("helm") is None:
-        pytest.skip("helm is not on PATH")
-    text = subprocess.run(
-        ["helm", "template", "x", str(CHART), "-n", "here", "--kube-version", "1.31.0", *options],
-        check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
-    manifests = [it for it in yaml.safe_load_all(text) if it]
+    manifests = rendered(*options)
     assert {"Deployment", "CustomResourceDefinition", "RoleBinding", "Pod"} <= {it["kind"] for it in manifests}
     assert [problem for it in manifests for problem in problems(it)] == []
     rules = [rule for it in manifests for rule in it.get("rules", [])]
@@ -185,3 +190,37 @@ def test_the_chart_renders_to_manifests_that_kubernetes_knows(options: list[str]
         bound = {it["roleRef"]["name"] for it in manifests if it["kind"] == "ClusterRoleBinding"}
         wide = [it for it in manifests if it["kind"] == "ClusterRole" and it["metadata"]["name"] in bound]
         assert all("secrets" not in rule["resources"] for it in wide for rule in it["rules"])
+
+
+PLACES = [
+    ([], "here"),
+    (["--set", "watch.namespaces={one,two}"], "one"),
+    (["--set", "watch.namespaces={one,two}", "--set", "test.namespace=two"], "two"),
+    (["--set", "watch.allNamespaces=true"], "here"),
+]
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize(("options", "place"), PLACES, ids=str)
+def test_the_charts_own_test_runs_where_its_ledger_is(options: list[str], place: str) -> None:
+    (pod,) = [it for it in rendered(*options) if it["kind"] == "Pod"]
+    assert pod["metadata"]["namespace"] == place
+    assert f"https://minimal-api.{place}.svc:8080" in str(pod["spec"]["containers"][0]["env"])
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize(("options", "place"), PLACES, ids=str)
+def test_every_command_of_the_notes_names_a_namespace_that_is_served(
+    options: list[str], place: str, tmp_path: Path
+) -> None:
+    chart = tmp_path / "chart"
+    shutil.copytree(CHART, chart)
+    (chart / "templates" / "NOTES.txt").rename(chart / "notes")
+    (chart / "templates" / "notes.yaml").write_text('kind: Notes\ntext: {{ tpl (.Files.Get "notes") . | toJson }}\n')
+    (notes,) = [it["text"] for it in rendered(*options, chart=chart) if it["kind"] == "Notes"]
+    commands = [it.strip() for it in notes.splitlines() if it.strip().startswith(("kubectl", "helm"))]
+    assert len(commands) >= 6
+    for command in commands:
+        wanted = "here" if command.startswith("helm test") else "NAMESPACE" if "rolebinding" in command else place
+        assert f"-n {wanted}" in command, command
+    assert "image: chronicle-ledger:0.1.0" in notes
