@@ -136,6 +136,8 @@ class FaultRun:
     async def _heal(self, window: FaultWindow) -> None:
         asked = self.recorder.record(NEMESIS, "invoke", moments.HEAL)
         self.healing_since_ns = asked.t_ns
+        # Until it is done: whoever is killed or interrupted in the middle of it leaves this in the journal.
+        self.record.cleanup = CleanupRecord("CleanupFailed", f"interrupted while healing; see {self.undo.path}")
         cleanup = CleanupRecord("Clean")
         try:
             async with self.phases.phase("heal", self.scenario.deadlines.heal):

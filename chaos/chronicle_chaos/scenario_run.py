@@ -16,7 +16,7 @@ from chronicle_chaos.fault_run import FaultRun, Stopped
 from chronicle_chaos.final import FinalReader, FinalReads, write_final
 from chronicle_chaos.history import NEMESIS, History, Recorder
 from chronicle_chaos.injection import InjectionError, Injector, NotApplicable
-from chronicle_chaos.journal import PhaseRecord, ScenarioRecord
+from chronicle_chaos.journal import CleanupRecord, PhaseRecord, ScenarioRecord
 from chronicle_chaos.judging import checkers_for, conclude_record
 from chronicle_chaos.load import Load
 from chronicle_chaos.operations import CURRENCY
@@ -74,7 +74,7 @@ class ScenarioRun:
         except Stopped as stopped:
             stop, message = stopped.stop, str(stopped)
         except asyncio.CancelledError:
-            self._conclude(Stop.ABORTED, "the run was interrupted; what was broken has been healed")
+            self._conclude(Stop.ABORTED, f"the run was interrupted; {_left_behind(self.record.cleanup)}")
             raise
         except Exception as error:  # noqa: BLE001 - whatever it was, it is this scenario's outcome
             failed = _phase_failed(error)
@@ -197,6 +197,16 @@ def acknowledged(history: History) -> set[str]:
     another transaction than the first, it has to be read, and judged as one too many."""
     done = (o for o in history.writes if o.outcome == "ok")
     return {o.answered["transaction_id"] for o in done if "transaction_id" in o.answered}
+
+
+def _left_behind(cleanup: CleanupRecord) -> str:
+    match cleanup.result:
+        case "Clean":
+            return "what was broken has been healed"
+        case "NotNeeded":
+            return "nothing had been broken"
+        case _:
+            return f"what was broken has not been healed: {cleanup.message}"
 
 
 def _phase_failed(error: Exception) -> Stopped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -442,6 +442,56 @@ async def test_an_interruption_in_any_phase_heals_and_leaves_a_journal(tmp_path:
     if "inject" in injector.calls:
         assert injector.calls[-1] == "heal"
         assert journal.scenarios[0].cleanup.result == "Clean"
+        assert "what was broken has been healed" in journal.scenarios[0].message
+    else:
+        assert journal.scenarios[0].cleanup.result == "NotNeeded"
+        assert "nothing had been broken" in journal.scenarios[0].message
+
+
+@dataclass
+class Hanging(MemoryInjector):
+    """Never gets to the end of healing."""
+
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def heal(self, injection: Injection) -> None:
+        self.begun.set()
+        await asyncio.Event().wait()
+
+
+async def interrupted_while_healing(tmp_path: Path, scenario: Scenario, again: bool) -> tuple[MemoryLedger, Journal]:
+    """Run, interrupt under the fault, and once more (as asyncio does at a second Ctrl-C: every task at once)."""
+    ledger = MemoryLedger()
+    injector = Hanging(ledger)
+    reached = asyncio.Event()
+    progress = lambda _, phase, __: reached.set() if phase in {"observe", "heal"} else None  # noqa: E731
+    run_dir = new_run(tmp_path)
+    async with serving(ledger) as target:
+        outside = asyncio.all_tasks()
+        run = asyncio.create_task(run_all(target, injector, [scenario], options(), run_dir, progress))
+        await reached.wait()
+        run.cancel()
+        if again:
+            await injector.begun.wait()
+            during = read_journal(run_dir).scenarios[0]
+            assert during.cleanup.result == "CleanupFailed"
+            for task in asyncio.all_tasks() - outside:
+                task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+    return ledger, read_journal(run_dir)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["until-its-deadline", "interrupted-again"])
+async def test_a_run_whose_healing_hangs_claims_no_healing(tmp_path: Path, again: bool) -> None:
+    ledger, journal = await interrupted_while_healing(tmp_path, QUICK, again)
+    assert ledger.broken is not None
+    (record,) = journal.scenarios
+    assert (record.verdict, record.reason, journal.exit_status) == ("Aborted", "Aborted", 3)
+    assert record.cleanup.result == "CleanupFailed"
+    assert "undo.jsonl" in record.cleanup.message
+    assert "has been healed" not in record.message
+    assert record.cleanup.message in record.message
 
 
 def test_an_unknown_scenario_is_refused_by_name() -> None:
