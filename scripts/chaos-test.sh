@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run the failure scenarios on the compose stack: ./scripts/chaos-test.sh [SCENARIO...] (none: all five). Options of
-# `chronicle scenario run` may follow, such as --seed 7 or --duration 20. CHRONICLE_PORT is the load balancer's port.
+# `chronicle scenario run` may follow, such as --seed 7 or --duration 60. CHRONICLE_PORT is the load balancer's port,
+# from the environment or from .env, as for `docker compose`.
 # Exit status: 0 all passed, 1 any failed, 2 usage or no stack, 3 inconclusive or aborted.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,14 +15,47 @@ if ! "$python" -c 'import chronicle_chaos' 2>/dev/null; then
 	make --silent .venv/.local || { echo "chaos-test: the engine could not be installed into .venv; Python 3.11 or newer is needed" >&2; exit 2; }
 fi
 
+child='' stopped='' again=''
+hand_on() {
+	stopped=$1 again=yes
+	[ -z "$child" ] || kill -s "$1" "$child" 2>/dev/null || :
+}
+
+# Run a command to its end, whatever signal comes meanwhile: it is handed on, and the command heals before it ends. In
+# the background, because bash answers no signal while it waits for a foreground command; in a process group of its own
+# (set -m), so that Ctrl-C reaches it once and by this script alone, and because bash would have it ignore Ctrl-C
+# otherwise.
+run() {
+	status=3
+	[ -z "$stopped" ] || return "$status"
+	set -m
+	"$@" &
+	child=$!
+	set +m
+	[ -z "$stopped" ] || kill -s "$stopped" "$child" 2>/dev/null || :
+	again=yes
+	while [ -n "$again" ]; do
+		again='' status=0
+		wait "$child" || status=$?
+	done
+	child=''
+	# Ended by the signal itself, before it could take it: nothing was broken yet.
+	[ -z "$stopped" ] || [ "$status" -le 128 ] || status=3
+	return "$status"
+}
+
 mkdir -p runs
 target=$(mktemp runs/.target-XXXXXX)
 trap 'rm -f "$target"' EXIT
-"$python" -m chronicle_chaos.injectors.compose_stack "http://127.0.0.1:${CHRONICLE_PORT:-8080}" "$target"
+for signal in INT TERM HUP; do
+	# shellcheck disable=SC2064 # the name of the signal now
+	trap "hand_on $signal" "$signal"
+done
 
-# Not exec, so that the trap removes the file. Ctrl-C reaches the engine too, which heals before it ends; this shell only
-# waits for it.
-trap : INT TERM
-status=0
-.venv/bin/chronicle scenario run --target "$target" "$@" || status=$?
-exit "$status"
+port=${CHRONICLE_PORT-}
+if [ -z "${CHRONICLE_PORT+set}" ] && [ -f .env ]; then
+	port=$(sed -n "s/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}CHRONICLE_PORT[[:space:]]*=[[:space:]]*[\"']\{0,1\}\([0-9]*\).*/\2/p" .env | tail -n 1)
+fi
+
+run "$python" -m chronicle_chaos.injectors.compose_stack "http://127.0.0.1:${port:-8080}" "$target" || exit "$status"
+run .venv/bin/chronicle scenario run --target "$target" "$@" || exit "$status"

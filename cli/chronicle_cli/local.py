@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from chronicle_chaos.errors import ChaosError
 from chronicle_chaos.local.fetch import BASE_URL, VERSION, FetchFailed, fetch_cockroach
 from chronicle_chaos.scenarios.catalogue import NAMES
 from chronicle_cli import scenario
+from chronicle_cli.signals import ending_signals
 
 DATABASES = click.Choice(["auto", "cockroach", "postgres"])
 DATABASE_HELP = "auto: three CockroachDB nodes where a cockroach binary is found, else one PostgreSQL."
@@ -58,7 +58,7 @@ def up(
     async def keep() -> None:
         task = asyncio.current_task()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ending_signals():
             loop.add_signal_handler(number, lambda: task.cancel() if task else None)
         began = time.monotonic()
 

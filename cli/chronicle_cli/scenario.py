@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import signal
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -26,6 +25,7 @@ from chronicle_chaos.target import Target
 from chronicle_chaos.verdict import exit_status
 from chronicle_cli.scenario_target import open_target, read_target
 from chronicle_cli.scenario_view import print_journal, progress_printer
+from chronicle_cli.signals import ending_signals
 from chronicle_ledger.sabotage import Sabotage
 
 RUNS = Path("runs")
@@ -107,7 +107,8 @@ def run(
 
 
 async def _run(where: Target | None, names: list[str], options: RunOptions, run_dir: Path, database: str) -> Journal:
-    """Run until done or interrupted; SIGTERM and Ctrl-C alike heal what is broken and leave a journal."""
+    """Run until done or interrupted; Ctrl-C, SIGTERM and a terminal that closes alike heal what is broken and leave a
+    journal."""
     progress = progress_printer()
     async with AsyncExitStack() as stack:
         task: asyncio.Task[Journal] | None = None
@@ -134,7 +135,7 @@ async def _run(where: Target | None, names: list[str], options: RunOptions, run_
 
         task = asyncio.create_task(work())
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ending_signals():
             loop.add_signal_handler(number, stop)
         try:
             return await task

@@ -40,7 +40,7 @@ async def test_the_command_runs_a_scenario_and_leaves_its_files(tmp_path: Path) 
     assert all(not r.differences for r in judge_again(run_dir))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_an_interrupted_run_heals_and_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
     process = await asyncio.create_subprocess_exec(
         *COMMAND, "nats-outage", "--runs", str(tmp_path / "runs"), env=environment(),
