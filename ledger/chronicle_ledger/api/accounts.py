@@ -135,6 +135,7 @@ async def get_account(call: Call) -> Answer:
         "account_closed",
         "account_not_empty",
         "insufficient_funds",
+        "version_conflict",
         "precondition_failed",
         "invalid_precondition",
         "idempotency_key_invalid",
@@ -151,14 +152,16 @@ async def update_account(call: Call) -> Answer:
     """
     account_id = path_id(call, "account_id")
     body: UpdateAccountRequest = await UPDATE.read(call)
-    if body == UpdateAccountRequest():
+    if all(isinstance(member, UnsetType) for member in (body.status, body.floor, body.metadata)):
         raise invalid("body", "give at least one of status, floor, metadata")
     if not isinstance(body.metadata, UnsetType):
         check_metadata(body.metadata)
     identity, fingerprint = uuid4(), b"\x00" * 32
     if call.header(HEADER):
         identity, fingerprint = identify(call, f"/v1/accounts/{account_id}", body)
-    version = preconditions.if_match(call)
+    version = posting.expected_version(
+        call, None if isinstance(body.expected_version, UnsetType) else body.expected_version
+    )
     command = UpdateAccount(
         id=identity,
         fingerprint=fingerprint,

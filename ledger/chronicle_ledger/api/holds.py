@@ -11,7 +11,7 @@ from chronicle_ledger.api.bodies import Body, check_metadata
 from chronicle_ledger.api.call import Answer, Call
 from chronicle_ledger.api.idempotency import identify
 from chronicle_ledger.api.operation import operation
-from chronicle_ledger.api.parameters import Query, path_id, path_uuid
+from chronicle_ledger.api.parameters import IF_MATCH, Query, path_id, path_uuid
 from chronicle_ledger.api.schemas import CaptureRequest, HoldRequest, PlainRequest
 from chronicle_ledger.domain.commands import CaptureHold, Command, PlaceHold, ReleaseHold
 from chronicle_ledger.store import reads
@@ -35,24 +35,27 @@ async def _post(call: Call, command: Command) -> Answer:
     summary="Set money aside",
     answer=answers.HoldAnswer,
     body=HOLD,
-    problems=posting.MONEY_PROBLEMS,
+    parameters=(IF_MATCH,),
+    problems=(*posting.MONEY_PROBLEMS, "precondition_failed", "invalid_precondition"),
     links=links.OF_HOLD,
     example=examples.HOLD,
 )
 async def create_hold(call: Call) -> Answer:
     """The amount stays in the balance but is no longer available, until the hold ends.
 
-    `expires_in` is in seconds; without it the hold stays until it is captured or released.
+    `expires_in` is in seconds; without it the hold stays until it is captured or released. `expected_version` and
+    If-Match are the version of the account.
     """
     body: HoldRequest = await HOLD.read(call)
     check_metadata(body.metadata)
     identity, fingerprint = identify(call, "/v1/holds", body)
+    version = posting.expected_version(call, body.expected_version)
     expires_at = None if body.expires_in is None else call.service.now() + timedelta(seconds=body.expires_in)
     command = PlaceHold(
         id=identity,
         fingerprint=fingerprint,
         metadata=body.metadata,
-        expected_versions={} if body.expected_version is None else {body.account_id: body.expected_version},
+        expected_versions={} if version is None else {body.account_id: version},
         account_id=body.account_id,
         amount=body.amount,
         currency=body.currency,

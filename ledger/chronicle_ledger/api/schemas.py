@@ -51,6 +51,8 @@ class UpdateAccountRequest(Request, frozen=True, kw_only=True):
     status: Literal["open", "frozen", "closed"] | UnsetType = UNSET
     floor: Floor | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET
+    # Left out of the canonical body where it is not given, as it was before there was such a member.
+    expected_version: Version | UnsetType | None = UNSET
 
 
 class Posting(Request, frozen=True, kw_only=True):

@@ -195,6 +195,36 @@ def test_if_match_guards_a_withdrawal_with_412_and_the_body_with_409(ledger: Led
     assert (both.status_code, both.json()["field"]) == (422, "expected_version")
 
 
+def test_the_version_that_a_change_expects_may_stand_in_its_body_too(client: httpx.Client, ledger: Ledger) -> None:
+    url = f"/v1/accounts/{ledger.open(10)}"
+    stale = client.patch(url, json={"status": "frozen", "expected_version": 1})
+    assert (stale.status_code, stale.json()["code"], stale.json()["version"]) == (409, "version_conflict", 2)
+    both = client.patch(url, json={"status": "frozen", "expected_version": 2}, headers={"If-Match": '"1"'})
+    assert (both.status_code, both.json()["field"]) == (422, "expected_version")
+    nothing = client.patch(url, json={"expected_version": 2})
+    assert (nothing.status_code, nothing.json()["field"]) == (422, "body")
+    fresh = client.patch(url, json={"status": "frozen", "expected_version": 2})
+    assert (fresh.status_code, fresh.json()["version"]) == (200, 3)
+
+
+def test_a_change_with_an_expected_version_and_a_key_is_made_once(client: httpx.Client, ledger: Ledger) -> None:
+    url = f"/v1/accounts/{ledger.open()}"
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    change = {"metadata": {"a": 1}, "expected_version": 1}
+    assert client.patch(url, json=change, headers=headers).json()["version"] == 2
+    again = client.patch(url, json=change, headers=headers)
+    assert (again.status_code, again.json()["version"], again.headers["idempotent-replayed"]) == (200, 2, "true")
+
+
+def test_the_version_of_an_account_guards_a_hold_on_it(ledger: Ledger) -> None:
+    body = {"account_id": ledger.open(10), "amount": 1}
+    assert ledger.post("/v1/holds", body, headers={"If-Match": '"1"'}).status_code == 412
+    assert ledger.post("/v1/holds", {**body, "expected_version": 1}).json()["code"] == "version_conflict"
+    assert ledger.post("/v1/holds", body, headers={"If-Match": '"2"'}).status_code == 201
+    both = ledger.post("/v1/holds", {**body, "expected_version": 3}, headers={"If-Match": '"2"'})
+    assert (both.status_code, both.json()["field"]) == (422, "expected_version")
+
+
 def test_an_account_is_closed_only_when_empty_and_then_for_good(client: httpx.Client, ledger: Ledger) -> None:
     account = ledger.open(1)
     url = f"/v1/accounts/{account}"
