@@ -15,6 +15,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
@@ -34,6 +36,7 @@ def main() -> None:
     if unknown:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     options = Options(seconds=2.0 if arguments.quick else arguments.seconds, database=arguments.database)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("warning"))
     for name in arguments.names or names:
         module = importlib.import_module(f".{name}_bench", __package__)
         loads = os.getloadavg()

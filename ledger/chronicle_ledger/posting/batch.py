@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from time import perf_counter
 
 from chronicle_ledger.domain.book import Book, NotLoaded, Outcome
 from chronicle_ledger.domain.commands import Command
@@ -25,10 +26,15 @@ Clock = Callable[[], datetime]
 
 @dataclass(slots=True)
 class Attempt:
-    """What came of an attempt: an answer for each work that has one, and the works that need more accounts."""
+    """What came of an attempt: an answer for each work that has one, and the works that need more accounts.
+
+    `locking` and `writing` are the seconds of its two round trips; nothing was written where `writing` is 0.
+    """
 
     answers: list[tuple[Work, Results]]
     incomplete: list[Work]
+    locking: float = 0.0
+    writing: float = 0.0
 
 
 def need_of(works: Sequence[Work]) -> Need:
@@ -117,12 +123,16 @@ async def attempt_batch(
     need = need_of(works)
     async with database.raw_connection(timeout) as connection:
         lock = sabotage is not Sabotage.VERSION_CHECK
+        began = perf_counter()
         with database.watch(connection):
             book = await load_book(connection, need, lock=lock)
+        locked = perf_counter()
         book.currencies = facts.currencies
         book.enforce_floors = sabotage is not Sabotage.BALANCE_FLOOR
         before = dict(book.accounts)
         attempt, outcomes = evaluate_works(book, works, clock())
+        attempt.locking = locked - began
+        evaluated = perf_counter()
         with database.watch(connection):
             if not outcomes:
                 await connection.rollback()
@@ -130,6 +140,8 @@ async def attempt_batch(
                 await write_sabotaged(connection, outcomes, before, sabotage)
             else:
                 await write_and_commit(connection, outcomes, before)
+        if outcomes:
+            attempt.writing = perf_counter() - evaluated
     # Only those whose lack cost a second pass: the accounts of transfers need not be remembered.
     facts.learn(book, [account_id for work in attempt.incomplete for account_id in work.accounts])
     for work in attempt.incomplete:

@@ -11,6 +11,7 @@ import structlog
 from chronicle_ledger.domain.errors import DatabaseUnavailable, LedgerError
 from chronicle_ledger.domain.needs import Facts
 from chronicle_ledger.posting.batch import Clock, attempt_batch
+from chronicle_ledger.posting.lanes import Lanes
 from chronicle_ledger.posting.metrics import PostingMetrics
 from chronicle_ledger.posting.pretence import Pretence
 from chronicle_ledger.posting.work import Results, Work
@@ -39,8 +40,10 @@ class Runner:
         clock: Clock,
         metrics: PostingMetrics,
         sabotage: Sabotage | None,
+        lanes: Lanes,
         too_slow: Callable[[], None] = lambda: None,
     ) -> None:
+        self._lanes = lanes
         self._too_slow = too_slow
         self._database = database
         self._facts = facts
@@ -82,13 +85,9 @@ class Runner:
                     sabotage=self._sabotage,
                 )
             except DATABASE_ERRORS as error:
-                failure = classify(error)
-                self._metrics.retry(sqlstate(error))
-                _log.info("posting.retry", sqlstate=sqlstate(error), failure=failure.value, works=len(works))
-                if sqlstate(error) == _TIMED_OUT:
-                    self._too_slow()
-                    if len(works) > 1 and self._pretence is None:
-                        return None  # in halves, under the same ids: what was committed after all is a replay
+                failure = self._noted(error, works)
+                if sqlstate(error) == _TIMED_OUT and len(works) > 1 and self._pretence is None:
+                    return None  # in halves, under the same ids: what was committed after all is a replay
                 duplicates += failure is Failure.DUPLICATE
                 if failure is Failure.REFUSED or duplicates > _MOST_DUPLICATES:
                     return None if len(works) > 1 else self._refused(works, error)
@@ -102,11 +101,24 @@ class Runner:
                 continue
             except Exception as error:  # noqa: BLE001 - a defect that one command sets off must not fail its neighbours
                 return None if len(works) > 1 else self._refused(works, error)
+            if attempt.writing:
+                self._lanes.observe(attempt.locking, attempt.writing)
             answers: list[tuple[Work, Results | None]] = list(attempt.answers)
             for work in attempt.incomplete:
                 stuck = work.passes > _MOST_PASSES
                 answers.append((work, [_defect(work)] * len(work.commands) if stuck else None))
             return answers
+
+    def _noted(self, error: BaseException, works: Sequence[Work]) -> Failure:
+        """Tell metrics, log and limits of an error; what it means."""
+        failure, state = classify(error), sqlstate(error)
+        self._metrics.retry(state)
+        _log.info("posting.retry", sqlstate=state, failure=failure.value, works=len(works))
+        if failure is Failure.CONFLICT or state == _TIMED_OUT:
+            self._lanes.narrow()
+        if state == _TIMED_OUT:
+            self._too_slow()
+        return failure
 
     @staticmethod
     def _unavailable(works: Sequence[Work]) -> list[tuple[Work, Results | None]]:

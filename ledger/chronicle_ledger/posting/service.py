@@ -21,6 +21,7 @@ from chronicle_ledger.domain.evaluate import check
 from chronicle_ledger.domain.needs import Facts, accounts_of
 from chronicle_ledger.posting.batch import Clock, evaluate_works, need_of
 from chronicle_ledger.posting.dispatcher import Dispatcher
+from chronicle_ledger.posting.lanes import Lanes
 from chronicle_ledger.posting.metrics import Counters, PostingMetrics
 from chronicle_ledger.posting.runner import Runner
 from chronicle_ledger.posting.work import Posted, Result, Results, Work
@@ -47,7 +48,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class PostingLimits:
-    """How much at once. `deadline` is in seconds; the other figures count commands, and batches in flight."""
+    """How much at once. `deadline` is in seconds; the other figures count commands, and batches in flight at most."""
 
     deadline: float = 8.0
     max_batch: int = 256
@@ -74,7 +75,10 @@ class PostingService:
         self._sabotage = sabotage
         self._facts = Facts()
         self._dispatcher = Dispatcher(max_batch=self.limits.max_batch, max_queue=self.limits.max_queue)
-        self._runner = Runner(database, self._facts, clock, self.metrics, sabotage, self._dispatcher.shrink)
+        self._lanes = Lanes(self.limits.in_flight)
+        self._runner = Runner(
+            database, self._facts, clock, self.metrics, sabotage, self._lanes, self._dispatcher.shrink
+        )
         self._by_id: dict[uuid.UUID, Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._pump_scheduled = False
@@ -250,7 +254,7 @@ class PostingService:
 
     def _pump(self) -> None:
         self._pump_scheduled = False
-        while len(self._tasks) < self.limits.in_flight:
+        while len(self._tasks) < self._lanes.width:
             batch = self._dispatcher.take()
             if not batch:
                 break
