@@ -73,7 +73,7 @@ class Load:
         if since_ns is None:
             since_ns = clock.ns() + nanoseconds(self.warm_up)
         settled = nanoseconds(self.criterion.settle)
-        whole = nanoseconds(self.criterion.window + self.criterion.settle)
+        whole = nanoseconds(self.criterion.look_back)
         while True:
             self._must_be_alive()
             if clock.ns() - since_ns >= whole:

@@ -11,6 +11,7 @@ from random import Random
 from chronicle_chaos import timeline as moments
 from chronicle_chaos.checkers.base import Case, run_checks
 from chronicle_chaos.client import open_client
+from chronicle_chaos.clock import seconds
 from chronicle_chaos.errors import ChaosError
 from chronicle_chaos.fault_run import FaultRun, Stopped
 from chronicle_chaos.final import FinalReader, FinalReads, write_final
@@ -139,7 +140,7 @@ class ScenarioRun:
         and what could be read is judged. Money that was lost must not be hidden by a probe that failed.
         """
         deadlines = self.scenario.deadlines
-        longest = self._recovery + 2 * deadlines.drain + deadlines.final_reads
+        longest = self._recovery + 2 * self.scenario.steadiness.look_back + 2 * deadlines.drain + deadlines.final_reads
         stopped: Stopped | None = None
         try:
             async with self.phases.phase("verify", longest) as phase:
@@ -155,10 +156,15 @@ class ScenarioRun:
         return stopped
 
     async def _steady_again(self, load: Load, fault: FaultRun, phase: PhaseRecord) -> None:
+        clock, look_back = self.recorder.clock, self.scenario.steadiness.look_back
+        left = self._recovery - seconds(clock.ns() - fault.healing_since_ns) if fault.healing_since_ns else 0.0
         try:
-            async with asyncio.timeout(self._recovery):
+            # The deadline is counted from when healing was asked for, and it is the checker that holds recovery against
+            # it. What is steady in time is seen to be so a while later; and however long healing took, somebody has to
+            # look whether it worked.
+            async with asyncio.timeout(max(left + look_back, 2 * look_back)):
                 await fault.wait_until_healed(phase)
-                healed_ns = self.recorder.clock.ns()
+                healed_ns = clock.ns()
                 since = await load.steady(phase, since_ns=fault.healing_since_ns)
             self.recorder.record(NEMESIS, "ok", moments.RECOVERED, value={"since_ns": max(since, healed_ns)})
         except TimeoutError:

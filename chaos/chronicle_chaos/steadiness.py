@@ -24,6 +24,11 @@ class SteadyState:
     share: float = 0.97
     least: int = 5
 
+    @property
+    def look_back(self) -> float:
+        """How many seconds after it began steady state can be seen at the earliest."""
+        return self.window + self.settle
+
     def missing(self, events: Iterable[Event], now_ns: int, health: Mapping[str, Any]) -> str | None:
         """What keeps this moment from being steady, in words; None where nothing does."""
         until = now_ns - nanoseconds(self.settle)

@@ -14,7 +14,7 @@ from chronicle_chaos.verdict import CheckResult
 class Availability:
     """Of what clients asked through the load balancer while the fault was at work, at least `share` got a final
     answer; no gap without an accepted write was longer than `gap` seconds; at least `accepted` writes were accepted
-    under the fault; and steady state came back before the deadline."""
+    under the fault; and steady state came back before the deadline, counted from when healing was asked for."""
 
     share: float
     gap: float
@@ -40,9 +40,14 @@ class Availability:
             problems.append(f"{accepted} writes were accepted under the fault (wanted at least {self.accepted})")
         if longest > self.gap:
             problems.append(f"no write was accepted for {longest:.1f} s (allowed: {self.gap:g} s)")
-        if times.recovered is None:
-            problems.append(f"steady state was not reached again within {case.recovery_seconds:g} s of healing")
         recovery = seconds(times.recovery_ns) if times.recovery_ns is not None else None
+        if recovery is None:
+            problems.append(f"steady state was not reached again within {case.recovery_seconds:g} s of healing")
+        elif recovery > case.recovery_seconds:
+            problems.append(
+                f"steady state came back {recovery:.1f} s after healing was asked for"
+                f" (allowed: {case.recovery_seconds:g} s)"
+            )
         return conclude(
             self.name, problems,
             f"{share:.1%} answered, longest gap {longest:.1f} s, steady {recovery or 0:.1f} s after healing began",

@@ -20,7 +20,8 @@ class CannotTell(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """What is judged. `recovery_seconds` is the deadline from healing to steady state."""
+    """What is judged. `recovery_seconds` is the deadline from when healing is asked for to steady
+    state."""
 
     history: History
     final: FinalReads | None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chronicle_chaos.checkers.availability import Availability, NoFinalFailure
 from chronicle_chaos.checkers.base import Checker, run_checks
@@ -74,6 +78,21 @@ def test_a_recovery_that_never_came_fails() -> None:
     story = loaded()
     story.events = [e for e in story.events if e.f != "recovered"]
     assert "not reached again" in judge(AVAILABLE, story).message
+
+
+@given(recovery=st.integers(1, 10**12), deadline=st.integers(1, 10**12))
+@settings(deadline=None, max_examples=60)
+def test_recovery_is_in_time_only_up_to_the_deadline_counted_from_when_healing_was_asked_for(
+    recovery: int, deadline: int
+) -> None:
+    story = loaded(every=1.0)
+    story.change(lambda e: e.f == "recovered", lambda e: replace(e, value={"since_ns": HEAL + recovery}))
+    story.recovery_seconds = deadline / SECOND
+    result = judge(Availability(share=0.0, gap=60.0, accepted=0), story)
+    assert (result.result is Result.PASSED) == (recovery <= deadline)
+    if result.result is Result.FAILED:
+        assert "after healing was asked for" in result.message
+        assert result.figures["recoveryMilliseconds"] == recovery // 1_000_000
 
 
 def test_accepting_nothing_under_the_fault_fails_even_where_everything_was_answered() -> None:

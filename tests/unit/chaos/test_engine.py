@@ -387,6 +387,19 @@ async def test_final_reads_that_break_are_inconclusive_and_everything_else_is_ju
     assert "no such page" in record.message
 
 
+async def test_healing_counts_as_recovery_so_healing_too_slowly_fails(tmp_path: Path) -> None:
+    @dataclass
+    class Sluggish(MemoryInjector):
+        async def heal(self, injection: Injection) -> None:
+            await asyncio.sleep(1.5)
+            await super().heal(injection)
+
+    ledger = MemoryLedger()
+    record, _, _ = await go(tmp_path, ledger, Sluggish(ledger), SOON)
+    assert (record.verdict, list(wrong(record))) == ("Failed", ["availability"])
+    assert record.cleanup.result == "Clean"  # slow, but done
+
+
 async def test_nothing_is_injected_where_the_undo_log_cannot_be_written(tmp_path: Path) -> None:
     ledger = MemoryLedger()
     injector = MemoryInjector(ledger)
