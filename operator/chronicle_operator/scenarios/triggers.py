@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cronsim import CronSim, CronSimError
@@ -19,6 +19,11 @@ class Due:
 
     run_id: str
     trigger: str
+
+    @property
+    def words(self) -> str:
+        """Return what a sentence calls it."""
+        return f"run {self.run_id} ({self.trigger})"
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,10 @@ def plan(spec: ChronicleLedgerSpec, status: Mapping[str, Any], data_plane: str, 
 def _schedule(
     spec: ChronicleLedgerSpec, status: Mapping[str, Any], now: datetime
 ) -> tuple[str | None, str, datetime | None]:
-    """Return the next time, a problem, and the slot that is due: one, however many were missed."""
+    """Return the next time, a problem, and the slot that is due: one, however many were missed.
+
+    The planned time counts as long as the schedule still has it; a changed schedule begins with its own next time.
+    """
     resilience = spec.resilience
     if resilience.trigger is not Trigger.SCHEDULED or not resilience.schedule:
         return None, "", None
@@ -56,13 +64,15 @@ def _schedule(
     except (CronSimError, StopIteration):
         return None, f"resilience.schedule {resilience.schedule!r} is not cron: five fields, as in '0 3 * * 0'", None
     planned = status.get("nextRunTime")
-    if not planned:
+    moment = datetime.fromisoformat(str(planned)) if planned else None
+    if moment is None or moment > now or not _has(resilience.schedule, moment):
         return timestamp(following), "", None
-    moment = datetime.fromisoformat(str(planned))
-    if moment > now:
-        # The schedule may have been changed to an earlier time.
-        return timestamp(min(moment, following)), "", None
     return str(planned), "", moment
+
+
+def _has(schedule: str, moment: datetime) -> bool:
+    before = moment - timedelta(minutes=1)
+    return bool(next(CronSim(schedule, before)).replace(tzinfo=UTC) == moment)
 
 
 def after_slot(spec: ChronicleLedgerSpec, now: datetime) -> str | None:

@@ -41,6 +41,16 @@ def test_a_schedule_first_says_when_and_is_due_then_once_however_late() -> None:
     assert after_slot(weekly, NOW) == "2026-03-08T03:00:00Z"
 
 
+def test_a_changed_schedule_begins_with_its_own_next_time_and_the_old_slot_is_no_more() -> None:
+    weekly = {"nextRunTime": "2026-03-01T11:00:00Z"}
+    changed = plan(spec(trigger="Scheduled", schedule="30 3 * * 1"), weekly, "plane", NOW)
+    assert (changed.due, changed.next_time) == (None, "2026-03-02T03:30:00Z")
+    earlier = plan(spec(trigger="Scheduled", schedule="0 13 * * *"), {"nextRunTime": "2026-03-08T03:00:00Z"}, "p", NOW)
+    assert (earlier.due, earlier.next_time) == (None, "2026-03-01T13:00:00Z")
+    later = plan(spec(trigger="Scheduled", schedule="0 3 1 4 *"), {"nextRunTime": "2026-03-08T03:00:00Z"}, "p", NOW)
+    assert (later.due, later.next_time) == (None, "2026-04-01T03:00:00Z")
+
+
 def test_a_schedule_that_is_none_is_said_and_starts_nothing() -> None:
     broken = plan(spec(trigger="Scheduled", schedule="every sunday"), {}, "plane", NOW)
     assert broken.due is None
