@@ -24,6 +24,7 @@ TYPES = (
     "ReconciliationPaused",
     "ResilienceVerified",
 )
+TOLD_BY_REASON = ("Progressing", "ResilienceVerified")
 MESSAGE_LIMIT = 1024
 
 
@@ -60,7 +61,8 @@ def merge(
 
 
 def transitions(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Condition]:
-    """Return the conditions that are worth an Event: of another status than before, or another kind of progress.
+    """Return the conditions that are worth an Event: of another status than before, or another kind of progress, or
+    another outcome of the failure scenarios (one that proves nothing is Unknown, as it was before the run).
 
     What a new ledger begins with is no news until something of it is true.
     """
@@ -77,7 +79,7 @@ def _is_news(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> bool:
         return bool(now["status"] == "True")
     if before.get("status") != now["status"]:
         return True
-    return bool(now["type"] == "Progressing" and before.get("reason") != now["reason"])
+    return now["type"] in TOLD_BY_REASON and before.get("reason") != now["reason"]
 
 
 def find(conditions: Iterable[Mapping[str, Any]], name: str) -> Mapping[str, Any] | None:

@@ -48,6 +48,14 @@ def test_only_a_new_status_or_another_kind_of_progress_is_worth_an_event() -> No
     assert [change.reason for change in transitions(before, rolling)] == ["RollingUpdate"]
 
 
+def test_an_outcome_of_the_scenarios_is_worth_an_event_though_nothing_is_proven_before_and_after() -> None:
+    before = merge([], [Condition("ResilienceVerified", "Unknown", "Running", "4/5")], generation=1, now=EARLIER)
+    going_on = merge(before, [Condition("ResilienceVerified", "Unknown", "Running", "5/5")], generation=1, now=LATER)
+    assert transitions(before, going_on) == []
+    done = merge(before, [Condition("ResilienceVerified", "Unknown", "NotAllPassed", "")], generation=1, now=LATER)
+    assert [change.reason for change in transitions(before, done)] == ["NotAllPassed"]
+
+
 def test_a_message_never_grows_past_what_a_person_reads() -> None:
     merged = merge([], [Condition("Ready", "False", "X", "y" * 5000)], generation=1, now=EARLIER)
     assert len(merged[0]["message"]) == MESSAGE_LIMIT
