@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from chronicle_chaos.journal import Journal, ScenarioRecord
+from chronicle_chaos.journal import CleanupRecord, Journal, ScenarioRecord
 
 MESSAGE = 500
 CHECK_MESSAGE = 200
@@ -31,8 +31,7 @@ def record(entry: Mapping[str, Any]) -> ScenarioRecord:
         "title": entry.get("name"),
         "reason": entry.get("reason") or "",
         "message": entry.get("message") or entry.get("phase") or "",
-        # The status says that it failed, not what to run.
-        "cleanup": {"result": entry.get("cleanup") or "NotNeeded", "message": "the report's journal says what to run"},
+        "cleanup": {"result": entry.get("cleanup") or "NotNeeded", "message": entry.get("cleanupMessage") or ""},
     }
     return msgspec.convert({**known, **words}, ScenarioRecord)
 
@@ -42,7 +41,7 @@ def _entry(record: ScenarioRecord, journal: Journal, injector: str) -> dict[str,
     verdict = record.verdict if decided else ("Running" if record.start_time else "Pending")
     if not decided and journal.completion_time is not None:
         verdict = "Aborted"
-    window = record.fault_window
+    window, cleanup = record.fault_window, record.cleanup
     found = {
         "name": record.name,
         "verdict": verdict,
@@ -67,7 +66,9 @@ def _entry(record: ScenarioRecord, journal: Journal, injector: str) -> dict[str,
         ]
         or None,
         "experiments": [dict(it) for it in record.experiments][:20] or None,
-        "cleanup": record.cleanup.result,
+        # Until the scenario is decided nobody knows whether something will have to be cleaned up.
+        "cleanup": cleanup.result if decided or cleanup.result != CleanupRecord().result else None,
+        "cleanupMessage": _cut(cleanup.message, MESSAGE) or None,
     }
     return _known(found)
 

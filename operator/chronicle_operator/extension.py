@@ -28,7 +28,10 @@ class Addition:
 
 
 class Extension(Protocol):
-    """Called once in each reconcile of a ledger that is neither paused nor being deleted."""
+    """Called once in each reconcile of a ledger that is not being deleted.
+
+    A paused one too, never `ready` then: nothing new is begun, what was begun is brought to its end.
+    """
 
     async def __call__(self, seen: Observation, wanted: Desired, *, ready: bool) -> Addition:
         """Do the next thing, at once (no waiting). `ready`: the ledger is Ready and nothing is in progress.

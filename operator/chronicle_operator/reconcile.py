@@ -124,7 +124,7 @@ class Reconciler:
 
     async def _work(self, key: LedgerKey, ledger: Manifest) -> _Outcome:
         if ledger["spec"].get("reconciliation") == "Paused":
-            return _Outcome(report.paused(ledger))
+            return await self._while_paused(ledger)
         seen = await observe(self._kube, ledger)
         try:
             wanted = desired(seen, self._clock())
@@ -151,6 +151,19 @@ class Reconciler:
             return _Outcome(status, errors.worst_first(failures)[0])
         pauses = [it for it in (added.pause, None if status.settled else MOVING_SECONDS) if it is not None]
         return _Outcome(status, pause=min(pauses, default=None))
+
+    async def _while_paused(self, ledger: Manifest) -> _Outcome:
+        """Leave the ledger alone. A run that is going on it is followed to its end all the same, or nobody would mend
+        what it broke; one that is asked for is said to wait."""
+        said = report.paused(ledger)
+        try:
+            seen = await observe(self._kube, ledger)
+            added = await self._extension(seen, desired(seen, self._clock()), ready=False)
+        except InvalidSpec:
+            return _Outcome(said)
+        except errors.KubeError as error:
+            return _Outcome(said, error)
+        return _Outcome(said.with_addition(added), pause=added.pause)
 
     async def _ask(self, wanted: Desired, seen: Observation) -> Health | None:
         ready = sum(int((it.get("status") or {}).get("readyReplicas") or 0) for it in seen.of("Deployment", "api"))

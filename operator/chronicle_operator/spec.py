@@ -245,10 +245,13 @@ class Resilience(Model):
 
     trigger: Trigger = Field(
         default=Trigger.MANUAL,
-        description="Manual: when runID changes. OnReady: once a change of the data plane. Scheduled: by schedule.",
+        description=(
+            "Manual: when runID changes. OnReady: once a change of the workloads' images or settings. Scheduled: by"
+            " schedule. A new runID starts a run under each of them; one asked for during a run waits for its end."
+        ),
     )
     schedule: Annotated[str, Field(min_length=9, max_length=100)] | None = Field(
-        default=None, description="Five fields of cron, UTC. Missed runs are not made up for."
+        default=None, description="Five fields of cron, UTC. After a downtime one run takes the place of all missed."
     )
     run_id: RunId | None = Field(default=None, alias="runID", description="Manual: a new value starts a run.")
     scenarios: Annotated[list[ScenarioChoice], Field(max_length=5)] = Field(

@@ -147,7 +147,10 @@ class ScenarioStatus(Model):
     experiments: Annotated[list[Experiment], Field(max_length=50)] | None = Field(
         default=None, json_schema_extra={"x-kubernetes-list-type": "atomic"}
     )
-    cleanup: str | None = Field(default=None, description="Clean, CleanupFailed or NotNeeded.")
+    cleanup: str | None = Field(
+        default=None, description="Clean, CleanupFailed or NotNeeded. Absent while the fault may still be there."
+    )
+    cleanup_message: str | None = Field(default=None, description="CleanupFailed: what is left, and what to run.")
     report_ref: ReportRef | None = None
 
 
@@ -156,10 +159,13 @@ class RunStatus(Model):
 
     run_id: str = Field(alias="runID")
     trigger: str
-    state: Annotated[str, Field(json_schema_extra={"enum": ["Starting", "Running", "Finished", "Refused"]})]
-    message: str | None = None
+    state: Annotated[str, Field(json_schema_extra={"enum": ["Starting", "Running", "Cleaning", "Finished"]})]
+    message: str | None = Field(
+        default=None, description="What is the matter now: a pod that does not run, a run that waits for its turn."
+    )
     job_name: str | None = None
     start_time: Time | None = None
+    cleaning_time: Time | None = Field(default=None, description="When the run's Job had ended.")
     completion_time: Time | None = None
     requested_run_id: str | None = Field(default=None, alias="requestedRunID")
     data_plane: str | None = Field(default=None, description="Hash of the data plane that the run judged.")

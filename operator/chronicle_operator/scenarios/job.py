@@ -23,6 +23,13 @@ RUN = f"{names.DOMAIN}/run"
 LEDGER = f"{names.DOMAIN}/ledger"
 KEY = "/etc/chronicle/key"
 AUTHORITY = "/etc/chronicle/tls"
+STARTING_SECONDS, WINDOW_SECONDS, RECOVERY_SECONDS, PHASES_SECONDS = 240, 45, 180, 720
+"""What a run may take: to start and to report; for each scenario its window and recovery where the spec does not say,
+and the deadlines of all phases besides. A test holds them against the engine's."""
+
+KEPT_SECONDS = 24 * 60 * 60
+"""How long the Job of a run stays after its end, for its log: the verdicts are in the status, the report kept apart."""
+
 MAJORITY, MINORITY = "region-a", "region-b"
 """What scenarios call the two sides of a partition, whatever the regions are called."""
 
@@ -69,6 +76,9 @@ def job(ledger: LedgerContext, run_id: str, slot: int) -> Manifest:
         "spec": {
             # A run that died is not begun again: half of a fault and a second half make no judgement.
             "backoffLimit": 0,
+            # A run that hangs is ended, which heals what it broke.
+            "activeDeadlineSeconds": longest(ledger),
+            "ttlSecondsAfterFinished": KEPT_SECONDS,
             "template": {
                 "metadata": {"labels": labels(ledger, COMPONENT)},
                 "spec": {
@@ -86,6 +96,18 @@ def job(ledger: LedgerContext, run_id: str, slot: int) -> Manifest:
             },
         },
     }
+
+
+def longest(ledger: LedgerContext) -> int:
+    """Return the seconds after which a run has passed every deadline of its own."""
+    return STARTING_SECONDS + sum(
+        int(
+            PHASES_SECONDS
+            + (_seconds(it.duration) or WINDOW_SECONDS)
+            + (_seconds(it.recovery_deadline) or RECOVERY_SECONDS)
+        )
+        for it in ledger.spec.resilience.scenarios
+    )
 
 
 def order(ledger: LedgerContext, run_id: str, slot: int) -> dict[str, Any]:

@@ -32,12 +32,30 @@ def pending(names: Sequence[str], run_id: str) -> list[Entry]:
     return [{"name": it, "verdict": "Pending", "runID": run_id} for it in names]
 
 
-def aborted(entries: Sequence[Entry], why: str) -> list[Entry]:
+def aborted(entries: Sequence[Entry], why: str, reason: str = "RunEnded") -> list[Entry]:
     """Return the entries with what was not decided marked as aborted."""
     return [
-        it if it["verdict"] in DECIDED else {**it, "verdict": "Aborted", "reason": "RunEnded", "message": why}
+        it if it["verdict"] in DECIDED else {**it, "verdict": "Aborted", "reason": reason, "message": why}
         for it in entries
     ]
+
+
+def cleaned(entries: Sequence[Entry], commands: Sequence[str]) -> list[Entry]:
+    """Return the entries of a run that has ended with what became of its faults.
+
+    `commands` release what is left. It is laid at the door of the scenarios that could not say themselves that they
+    had healed (the run died), or of the last one that was begun.
+    """
+    begun = [it["name"] for it in entries if it.get("startTime")]
+    silent = [it["name"] for it in entries if it["name"] in begun and "cleanup" not in it]
+    if not commands:
+        return [{**it, "cleanup": "Clean"} if it["name"] in silent else it for it in entries]
+    blamed = silent or begun[-1:] or [it["name"] for it in entries[-1:]]
+    left = {
+        "cleanup": "CleanupFailed",
+        "cleanupMessage": f"Chaos Mesh does not let go of what the run made; run: {'; '.join(commands)}",
+    }
+    return [{**it, **left} if it["name"] in blamed else it for it in entries]
 
 
 def with_report(entries: Sequence[Entry], report: str) -> list[Entry]:
@@ -64,9 +82,17 @@ def condition(entries: Sequence[Entry], *, current: bool) -> Condition:
         )
         return Condition(KIND, "Unknown", "Running", f"{summary(entries)}{': ' + at if at else ''}")
     failed = [it for it in entries if it["verdict"] == "Failed"]
+    unclean = [
+        f"{it['name']}: {it.get('cleanupMessage', 'something of its fault is left')}"
+        for it in entries
+        if it.get("cleanup") == "CleanupFailed"
+    ]
     if failed:
-        said = "; ".join(f"{it['name']}: {it.get('reason', '')} {it.get('message', '')}".strip() for it in failed)
-        return Condition(KIND, "False", "ScenarioFailed", said)
+        wrong = [f"{it['name']}: {it.get('reason', '')} {it.get('message', '')}".strip() for it in failed]
+        # What has to be run comes first: the message may be cut at its end.
+        return Condition(KIND, "False", "ScenarioFailed", "; ".join([*unclean, *wrong]))
+    if unclean:
+        return Condition(KIND, "False", "CleanupFailed", "; ".join(unclean))
     open_ = [it for it in entries if it["verdict"] != "Passed"]
     if open_:
         said = "; ".join(f"{it['name']} {it['verdict']}: {it.get('message', it.get('reason', ''))}" for it in open_)

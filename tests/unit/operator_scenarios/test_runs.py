@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from chronicle_operator.kinds import Kind
 from chronicle_operator.observe import Observation
 from chronicle_operator.resources import build
 from chronicle_operator.scenarios.runs import Scenarios
+from chronicle_operator.status_model import LedgerStatus
 from support.ledger_specs import context
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -31,6 +33,8 @@ class Namespace:
         self.objects: dict[tuple[str, str], Object] = {}
         self.created: list[str] = []
         self.chaos_mesh = True
+        self.stuck: set[str] = set()
+        """Kinds whose objects do not go when they are deleted, as something with a finalizer."""
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         return self.objects.get((kind.kind, name))
@@ -56,7 +60,10 @@ class Namespace:
         return self.objects[key]
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
-        self.objects.pop((kind.kind, name), None)
+        if kind.kind in self.stuck:
+            self.objects[kind.kind, name]["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
+        else:
+            self.objects.pop((kind.kind, name), None)
 
     async def patch_status(self, kind: Kind, namespace: str, name: str, status: Object, version: str) -> Object:
         raise AssertionError("the reconcile writes the status")
@@ -68,17 +75,48 @@ class World:
     def __init__(self, **resilience: Any) -> None:
         self.kube = Namespace()
         self.status: Object = {}
+        self.now = NOW
+        self.pods: list[Object] = []
+        self.resilience = resilience
         self.ledger = context({"resilience": resilience})
+
+    def edit(self, **spec: Any) -> None:
+        """Change the spec; `resilience` is merged."""
+        self.resilience |= spec.pop("resilience", {})
+        self.ledger = context({"resilience": self.resilience, **spec})
 
     async def step(self, *, ready: bool = True, forget: bool = False) -> Addition:
         """Reconcile once; `forget`: the operator dies before it writes the status."""
         meta = {"name": self.ledger.name, "namespace": self.ledger.namespace, "uid": self.ledger.uid}
-        seen = Observation({"metadata": meta, "status": self.status}, tuple(self.kube.objects.values()))
+        children = tuple(deepcopy(list(self.kube.objects.values())))
+        seen = Observation({"metadata": meta, "status": self.status}, children, tuple(self.pods))
         wanted = Desired(self.ledger.spec, build(self.ledger), [], Condition("C", "True", "R", "m"), "http://x", None)
-        added = await Scenarios(self.kube, lambda: NOW)(seen, wanted, ready=ready)
+        added = await Scenarios(self.kube, lambda: self.now)(seen, wanted, ready=ready)
         if not forget:
             self.status = {key: it for key, it in {**self.status, **added.fields}.items() if it is not None}
+            LedgerStatus.model_validate(self.status)
         return added
+
+    async def condition(self, **how: Any) -> tuple[str, str, str]:
+        """Reconcile once; what `ResilienceVerified` says."""
+        (found,) = (await self.step(**how)).conditions
+        return found.status, found.reason, found.message
+
+    def later(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+
+    def pod(self, phase: str = "Running", **metadata: Any) -> Object:
+        """Let the run's pod be there, in this phase and no other."""
+        meta = {"name": "runner", "labels": {"job-name": self.status["run"]["jobName"]}, **metadata}
+        self.pods = [{"kind": "Pod", "metadata": meta, "status": {"phase": phase}}]
+        return self.pods[0]
+
+    def experiment(self, name: str = "cut") -> None:
+        """Let the run have cut the network."""
+        labels = {"ledger.chronicle.dev/ledger": "books", "ledger.chronicle.dev/run": "one"}
+        cut = {"kind": "NetworkChaos", "metadata": {"name": name, "namespace": "finance", "labels": labels}}
+        self.kube.objects["NetworkChaos", name] = cut
 
     @property
     def jobs(self) -> list[Object]:
@@ -88,12 +126,18 @@ class World:
     def end(self, condition: str = "Complete") -> None:
         """Let the run's Job end."""
         self.jobs[0]["status"] = {"conditions": [{"type": condition, "status": "True"}]}
+        self.pods = []
 
     def report(self, *verdicts: str) -> None:
         """Let the run say what it found."""
         run = self.status["run"]
         names = [it.name for it in self.ledger.spec.resilience.scenarios]
-        entries = [{"name": name, "verdict": it} for name, it in zip(names, verdicts, strict=False)]
+        entries: list[Object] = [{"name": name, "verdict": it} for name, it in zip(names, verdicts, strict=False)]
+        for entry in entries:
+            if entry["verdict"] != "Pending":
+                entry["startTime"] = "2026-03-01T12:00:00Z"
+            if entry["verdict"] not in ("Pending", "Running"):
+                entry["cleanup"] = "Clean"
         held = self.kube.objects["ConfigMap", run["reportName"]]
         held["data"] = {"progress.json": json.dumps({"run": run["runID"], "scenarios": entries})}
 
@@ -106,6 +150,7 @@ async def test_a_run_is_started_followed_and_its_verdicts_kept() -> None:
     await world.step()
     assert world.status["run"]["state"] == "Starting"
     assert len(world.jobs) == 1
+    world.pod()
     await world.step()
     assert world.status["run"]["state"] == "Running"
     world.report(*FIVE)
@@ -144,15 +189,17 @@ async def test_a_run_that_dies_is_aborted_where_it_was_and_its_experiments_are_s
     world = World(trigger="Manual", runID="one")
     await world.step()
     world.report("Passed", "Running")
-    labels = {"ledger.chronicle.dev/ledger": "books", "ledger.chronicle.dev/run": "one"}
-    left = {"kind": "NetworkChaos", "metadata": {"name": "cut", "namespace": "finance", "labels": labels}}
-    world.kube.objects["NetworkChaos", "cut"] = left
+    world.experiment()
     if how == "failed":
         world.end("Failed")
     else:
         del world.kube.objects["Job", world.jobs[0]["metadata"]["name"]]
     await world.step()
+    assert world.status["run"]["state"] == "Cleaning"  # asked for is not done: it is looked at once more
+    await world.step()
+    assert world.status["run"]["state"] == "Finished"
     assert [it["verdict"] for it in world.status["scenarios"]] == ["Passed", "Aborted"]
+    assert [it["cleanup"] for it in world.status["scenarios"]] == ["Clean", "Clean"]
     assert ("NetworkChaos", "cut") not in world.kube.objects
     assert world.status["scenarioSummary"] == "1/2 Passed"
 
@@ -169,6 +216,7 @@ async def test_nothing_starts_while_the_ledger_is_not_ready_and_the_status_says_
 async def test_the_ledger_turning_unready_under_a_fault_does_not_end_the_run() -> None:
     world = World(trigger="Manual", runID="one")
     await world.step()
+    world.pod()
     await world.step(ready=False)
     assert world.status["run"]["state"] == "Running"
     assert len(world.jobs) == 1
@@ -198,6 +246,179 @@ async def test_without_chaos_mesh_sweeping_is_no_error() -> None:
 
 async def test_a_hibernated_ledger_runs_nothing() -> None:
     world = World(trigger="Manual", runID="one")
-    world.ledger = context({"reconciliation": "Hibernated", "resilience": {"runID": "one"}})
+    world.edit(reconciliation="Hibernated")
+    said = await world.condition(ready=True)
+    assert said[:2] == ("Unknown", "Hibernated")
+    assert "run one (Manual) waits until spec.reconciliation is Active" in said[2]
+    assert world.jobs == []
+
+
+async def test_what_chaos_mesh_does_not_let_go_of_is_named_with_the_command_and_never_verified() -> None:
+    world = World(trigger="Manual", runID="one")
+    await world.step()
+    world.report(*FIVE)
+    world.experiment()
+    world.kube.stuck = {"NetworkChaos"}
+    world.end()
+    for _ in range(6):
+        status, reason, message = await world.condition()
+        assert (status, reason, world.status["run"]["state"]) == ("Unknown", "Cleaning", "Cleaning")
+        assert "waits until Chaos Mesh has let go of cut" in message
+        world.later(10)
+    status, reason, message = await world.condition()
+    assert (status, reason, world.status["run"]["state"]) == ("False", "CleanupFailed", "Finished")
+    assert "kubectl -n finance annotate networkchaos cut" in message
+    assert "cleanFinalizer=forced" in world.status["scenarios"][-1]["cleanupMessage"]
+    assert (await world.condition())[:2] == ("False", "CleanupFailed")
+
+
+async def test_a_killed_run_never_says_that_there_was_nothing_to_clean_up() -> None:
+    world = World(trigger="Manual", runID="one")
+    await world.step()
+    world.report("Passed", "Running", "Pending")
+    world.experiment()
+    world.kube.stuck = {"NetworkChaos"}
+    world.end("Failed")
+    await world.step()
+    assert "cleanup" not in world.status["scenarios"][1]
+    world.later(61)
+    await world.step()
+    assert [it.get("cleanup") for it in world.status["scenarios"]] == ["Clean", "CleanupFailed", None]
+
+
+async def test_an_operator_that_dies_while_it_sweeps_goes_on_sweeping() -> None:
+    world = World(trigger="Manual", runID="one")
+    await world.step()
+    world.report("Running")
+    world.experiment()
+    world.kube.stuck = {"NetworkChaos"}
+    world.end("Failed")
+    await world.step(forget=True)
+    await world.step()
+    assert world.status["run"]["state"] == "Cleaning"
+    world.kube.objects.pop(("NetworkChaos", "cut"))
+    await world.step()
+    assert (world.status["run"]["state"], world.status["scenarios"][0]["cleanup"]) == ("Finished", "Clean")
+
+
+async def test_the_last_report_is_read_after_the_job_has_ended() -> None:
+    """The observation is from before: its ConfigMap may lack what the run wrote last."""
+    world = World(trigger="Manual", runID="one")
+    await world.step()
+    world.report("Passed", "Running")
+    world.end()
+    stale = deepcopy(world.kube.objects)
+    get = world.kube.get
+
+    async def fresh(kind: Kind, namespace: str, name: str) -> Object | None:
+        world.report("Passed", "Failed")
+        return await get(kind, namespace, name)
+
+    world.kube.objects = stale
+    world.kube.get = fresh  # type: ignore[method-assign]
+    await world.step()
+    assert [it["verdict"] for it in world.status["scenarios"]] == ["Passed", "Failed"]
+
+
+async def test_a_pod_that_does_not_run_is_shown_and_given_up_after_three_minutes() -> None:
+    world = World(trigger="Manual", runID="one")
+    await world.step()
+    waiting = {"reason": "ErrImagePull", "message": "no such image"}
+    world.pod("Pending")["status"]["containerStatuses"] = [{"state": {"waiting": waiting}}]
+    _, _, message = await world.condition()
+    assert world.status["run"]["state"] == "Starting"
+    assert world.status["run"]["message"] == "runner: ErrImagePull (no such image)"
+    assert "ErrImagePull" in message
+    world.later(181)
     await world.step()
     assert world.jobs == []
+    assert world.status["run"]["state"] == "Finished"
+    assert {it["verdict"] for it in world.status["scenarios"]} == {"Aborted"}
+    assert {it["reason"] for it in world.status["scenarios"]} == {"PodNotRunning"}
+    assert "ErrImagePull" in world.status["scenarios"][0]["message"]
+
+
+async def test_a_pod_that_runs_may_take_its_time() -> None:
+    world = World(trigger="Manual", runID="one")
+    await world.step()
+    world.pod()
+    world.later(3000)
+    await world.step()
+    assert (world.status["run"]["state"], len(world.jobs)) == ("Running", 1)
+
+
+async def test_a_run_is_not_over_while_its_pod_still_heals_what_it_broke() -> None:
+    world = World(trigger="Manual", runID="one")
+    await world.step()
+    world.report("Running")
+    world.experiment()
+    world.end("Failed")
+    world.pod("Running", deletionTimestamp="2026-03-01T12:03:00Z")
+    await world.step()
+    assert world.status["run"]["state"] == "Running"
+    assert ("NetworkChaos", "cut") in world.kube.objects
+    world.later(211)  # its machine is gone, and nobody says that it has stopped
+    await world.step()
+    assert world.status["run"]["state"] == "Cleaning"
+
+
+async def test_a_run_that_is_asked_for_during_another_is_said_waits_and_is_started_afterwards() -> None:
+    world = World(trigger="Manual", runID="one")
+    await world.step()
+    world.pod()
+    world.edit(resilience={"runID": "two"})
+    _, _, message = await world.condition()
+    assert "run two (Manual) waits until run one has ended" in message
+    assert world.status["run"]["message"] == "run two (Manual) waits until run one has ended"
+    assert world.kube.created.count("Job") == 1
+    world.report(*FIVE)
+    world.end()
+    await world.step()
+    assert (world.status["run"]["runID"], world.status["run"]["state"]) == ("one", "Finished")
+    await world.step()
+    assert (world.status["run"]["runID"], world.status["run"]["state"]) == ("two", "Starting")
+    assert "message" not in world.status["run"]
+
+
+async def test_a_change_of_the_data_plane_during_a_run_is_proven_by_the_next_one() -> None:
+    world = World(trigger="OnReady")
+    await world.step()
+    world.pod()
+    world.edit(api={"databasePoolSize": 20})
+    assert "(OnReady) waits until run" in (await world.condition())[2]
+    world.report(*FIVE)
+    world.end()
+    await world.step()
+    await world.step()
+    assert (world.status["run"]["state"], world.kube.created.count("Job")) == ("Starting", 2)
+
+
+async def test_a_run_that_is_asked_for_while_the_ledger_is_paused_is_said_to_wait() -> None:
+    world = World(trigger="Manual", runID="one")
+    await world.step()
+    world.report(*FIVE)
+    world.end()
+    await world.step()
+    world.edit(reconciliation="Paused", resilience={"runID": "two"})
+    said = await world.condition(ready=False)
+    assert said == ("Unknown", "Paused", "run two (Manual) waits until spec.reconciliation is Active (it is Paused)")
+    assert world.status["run"]["message"] == said[2]
+    assert len(world.jobs) == 1
+    world.edit(reconciliation="Active", resilience={"runID": "one"})  # asked for and taken back
+    await world.step()
+    assert "message" not in world.status["run"]
+    assert world.kube.created.count("Job") == 1
+
+
+async def test_a_run_goes_on_to_its_end_while_the_ledger_is_paused_and_what_it_left_is_swept() -> None:
+    world = World(trigger="Manual", runID="one")
+    await world.step()
+    world.pod()
+    world.edit(reconciliation="Paused")
+    assert "this run goes on to its end" in (await world.condition(ready=False))[2]
+    world.report("Running")
+    world.experiment()
+    world.end("Failed")
+    await world.step(ready=False)
+    await world.step(ready=False)
+    assert (world.status["run"]["state"], world.status["scenarios"][0]["cleanup"]) == ("Finished", "Clean")

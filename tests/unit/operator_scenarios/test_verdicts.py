@@ -8,9 +8,20 @@ from typing import Any
 import pytest
 
 from chronicle_chaos import compact
-from chronicle_chaos.cluster_run import Order, target_of
-from chronicle_chaos.journal import CheckRecord, FaultWindow, Journal, PhaseRecord, ScenarioRecord, TargetRecord
-from chronicle_operator.scenarios import job, verdicts
+from chronicle_chaos.cluster_run import RECOVERY_SECONDS, Order, target_of
+from chronicle_chaos.injectors import experiments
+from chronicle_chaos.journal import (
+    CheckRecord,
+    CleanupRecord,
+    FaultWindow,
+    Journal,
+    PhaseRecord,
+    ScenarioRecord,
+    TargetRecord,
+)
+from chronicle_chaos.scenarios.catalogue import SCENARIOS
+from chronicle_operator.scenarios import job, running, verdicts
+from chronicle_operator.scenarios.sweep import release_command
 from chronicle_operator.status_model import ScenarioStatus
 from support.ledger_specs import context, regions
 
@@ -50,6 +61,43 @@ def report(content: Any) -> dict[str, Any]:
 def test_every_field_of_an_entry_is_declared_in_the_status() -> None:
     for entry in compact.entries(journal("Passed", "Failed")):
         ScenarioStatus.model_validate(entry)
+
+
+def test_what_could_not_be_cleaned_up_is_told_with_its_command() -> None:
+    run = journal("Passed")
+    run.scenarios[0].cleanup = CleanupRecord("CleanupFailed", "the cut is still there; run: kubectl annotate x")
+    (entry,) = compact.entries(run)
+    assert (entry["cleanup"], entry["cleanupMessage"]) == ("CleanupFailed", run.scenarios[0].cleanup.message)
+    assert compact.record(entry).cleanup == run.scenarios[0].cleanup
+    found = verdicts.condition([entry], current=True)
+    assert (found.status, found.reason) == ("False", "CleanupFailed")
+    assert "run: kubectl annotate x" in found.message
+
+
+def test_while_a_fault_may_be_there_the_status_does_not_say_that_nothing_was_to_be_cleaned_up() -> None:
+    run = journal("Aborted", finished=False)
+    run.scenarios[0].completion_time = None
+    (entry,) = compact.entries(run)
+    assert "cleanup" not in entry
+
+
+def test_what_is_left_is_laid_at_the_door_of_who_could_not_say_that_it_had_healed() -> None:
+    said = {"name": "a", "verdict": "Passed", "startTime": TIME, "cleanup": "Clean"}
+    died = {"name": "b", "verdict": "Aborted", "startTime": TIME}
+    never = {"name": "c", "verdict": "Aborted"}
+    assert [it.get("cleanup") for it in verdicts.cleaned([said, died, never], [])] == ["Clean", "Clean", None]
+    left = verdicts.cleaned([said, died, never], ["kubectl x"])
+    assert [it.get("cleanup") for it in left] == ["Clean", "CleanupFailed", None]
+    (alone,) = verdicts.cleaned([said], ["kubectl x"])
+    assert alone["cleanup"] == "CleanupFailed"
+    assert "run: kubectl x" in alone["cleanupMessage"]
+    (unheard,) = verdicts.cleaned([never], ["kubectl x"])
+    assert unheard["cleanup"] == "CleanupFailed"
+
+
+def test_operator_and_run_name_the_same_command_for_an_experiment_that_stays() -> None:
+    stays = experiments.partition("cut", "ns", {}, {}, {}, 60)
+    assert release_command(stays) == experiments.release_command(stays)
 
 
 def test_what_has_not_started_is_pending_and_what_is_under_way_is_running() -> None:
@@ -129,3 +177,22 @@ def test_a_run_does_not_begin_again_by_itself_and_has_time_to_heal() -> None:
     assert pod["restartPolicy"] == "Never"
     assert pod["terminationGracePeriodSeconds"] >= 120
     assert pod["serviceAccountName"] == "books-scenarios"
+
+
+def test_a_run_that_hangs_is_ended_but_never_before_its_own_deadlines_are_over() -> None:
+    spec = {"scenarios": [{"name": it.name} for it in SCENARIOS]}
+    made = job.job(context({"resilience": spec}), "a", 0)
+    needed = 0.0
+    for it in SCENARIOS:
+        of = it.deadlines
+        phases = of.preflight + of.steady_state + of.inject + of.prove + of.observe_margin + of.heal
+        needed += phases + it.window + RECOVERY_SECONDS + 2 * of.drain + of.final_reads + 60
+    assert needed + running.START_SECONDS <= made["spec"]["activeDeadlineSeconds"] <= 2 * needed
+    long = job.job(context({"resilience": {"scenarios": [{"name": "nats-outage", "duration": "1h"}]}}), "a", 0)
+    assert long["spec"]["activeDeadlineSeconds"] > 3600
+
+
+def test_a_run_that_took_too_long_says_so() -> None:
+    late = {"status": {"conditions": [{"type": "Failed", "reason": "DeadlineExceeded", "message": "too long"}]}}
+    assert "longer than all of its phases may" in running.failure(late)
+    assert running.failure(None) == "the run's Job is gone"

@@ -37,7 +37,7 @@ def test_the_thirty_seconds_that_used_to_be_the_default_were_too_few() -> None:
 
 def test_the_spec_knows_the_engines_scenarios_in_its_order_and_their_least_windows() -> None:
     assert rules.SCENARIOS == NAMES
-    assert rules.SHORTEST_SECONDS == {it.name: it.least_window_seconds for it in SCENARIOS}
+    assert {it.name: it.least_window_seconds for it in SCENARIOS} == rules.SHORTEST_SECONDS
 
 
 def test_without_a_duration_the_order_leaves_the_window_to_the_scenario() -> None:
