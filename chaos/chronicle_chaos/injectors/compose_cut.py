@@ -23,16 +23,24 @@ HELPER_VARIABLE = "HELPER_IMAGE"
 HELPER_IMAGE = "nicolaka/netshoot:v0.13"
 """Any image with a shell and iptables will do."""
 
-# Ends in 0 when the chain is gone, whether or not it was there.
+INET6 = "/proc/net/if_inet6"
+"""The IPv6 addresses of a namespace; empty where it has none, and then nothing of IPv6 can have been cut."""
+
+# Ends in 0 when the chain is gone, whether or not it was there. Where nobody could look it is not known to be gone.
 REMOVE = f"""
+command -v iptables >/dev/null || {{ echo "no iptables" >&2; exit 1; }}
 for table in iptables ip6tables; do
   command -v $table >/dev/null || continue
   for hook in INPUT OUTPUT; do
     while $table -w -D $hook -j {CHAIN} 2>/dev/null; do :; done
   done
   $table -w -F {CHAIN} 2>/dev/null; $table -w -X {CHAIN} 2>/dev/null
+  rules=$($table -w -S) || {{
+    [ $table = ip6tables ] && [ ! -s {INET6} ] && continue
+    exit 1
+  }}
+  case $rules in *{CHAIN}*) echo "$table still has {CHAIN}" >&2; exit 1 ;; esac
 done
-! iptables -w -S 2>/dev/null | grep -q {CHAIN}
 """
 
 
