@@ -27,6 +27,7 @@ from chronicle_chaos.injectors.compose_probes import Probes
 from chronicle_chaos.injectors.crashing import moments, not_done
 from chronicle_chaos.injectors.docker import Container, Docker
 from chronicle_chaos.injectors.healing import Step, take_all
+from chronicle_chaos.injectors.probes import busiest, chosen_for
 
 DOWN_SECONDS = 1.0
 """How long a crashed instance stays away. Docker takes `docker kill` for a wish and leaves the container dead, restart
@@ -60,9 +61,11 @@ class ComposeInjector:
 
     async def inject(self, fault: Fault, undo: UndoLog, rng: Random) -> Injection:
         """Begin: kill, stop, or cut."""
+        leases: dict[str, int] = {}
         match fault:
             case NodeKill(component=Component.COCKROACH):
-                victims: tuple[str, ...] = (await self.probes.most_leases(),)
+                leases = await self.probes.leases()
+                victims: tuple[str, ...] = (busiest(leases),)
             case NodeKill() | Crashes():
                 victims = (rng.choice(CONTAINERS[fault.component]),)
             case Outage():
@@ -81,23 +84,22 @@ class ComposeInjector:
         if isinstance(fault, Crashes):
             await asyncio.sleep(DOWN_SECONDS)
             await self.docker.call("start", victims[0])
-        return Injection(fault, victims, {"before": before, "reachable": reachable, "rng": rng})
+        return Injection(fault, victims, {"before": before, "reachable": reachable, "rng": rng, "leases": leases})
 
     async def evidence(self, injection: Injection) -> Evidence:
-        """Killed and stopped: not running, and nothing listens. Crashed: another process. Cut: see `Probes.across`."""
-        fault, state = injection.fault, injection.state
-        if isinstance(fault, Partition):
-            return Evidence(await self.probes.across(fault, state["reachable"], cut=True))
-        if isinstance(fault, Crashes):
-            return Evidence(tuple([await self._is_another(state["before"][name]) for name in injection.targets]))
-        return Evidence(await self._gone(injection))
+        """Killed and stopped: not running, and nothing listens; of a CockroachDB node also why it was that one.
+        Crashed: another process. Cut: see `Probes.across`."""
+        seen = await self._seen(injection)
+        if leases := injection.state.get("leases"):
+            seen = (chosen_for(leases, injection.targets[0]), *seen)
+        return Evidence(seen)
 
     async def during(self, injection: Injection, seconds: float) -> Sequence[Observation]:
         """Stay; crash the others at random moments; at the end look once more whether the fault is still there."""
         if isinstance(injection.fault, Crashes):
             return await self._crashes(injection.fault, injection.state["rng"], seconds)
         await asyncio.sleep(seconds)
-        return (await self.evidence(injection)).observations
+        return await self._seen(injection)
 
     async def heal(self, injection: Injection) -> None:
         """Take the cut out, start what is dead, let go on what is paused. Idempotent, and needs to know nothing but the
@@ -126,6 +128,14 @@ class ComposeInjector:
             name.split("-")[1]: image for name, (status, image, _) in zip(names, images, strict=True) if not status
         }
         return {**found, "docker": await self.docker.call("version", "--format", "{{.Server.Version}}")}
+
+    async def _seen(self, injection: Injection) -> tuple[Observation, ...]:
+        fault, state = injection.fault, injection.state
+        if isinstance(fault, Partition):
+            return await self.probes.across(fault, state["reachable"], cut=True)
+        if isinstance(fault, Crashes):
+            return tuple([await self._is_another(state["before"][name]) for name in injection.targets])
+        return await self._gone(injection)
 
     async def _strike(self, name: str) -> None:
         await self.docker.call("kill", "--signal=KILL", name)

@@ -13,6 +13,7 @@ from chronicle_chaos.faults import Component, Partition
 from chronicle_chaos.injection import InjectionError, Observation
 from chronicle_chaos.injectors.compose_names import CONTAINERS, REGIONS
 from chronicle_chaos.injectors.docker import Docker, DockerError
+from chronicle_chaos.injectors.probes import LEASES
 
 # The ledger's image has Python and no other tools. A refused connection and a silent one both count as not reached.
 CONNECT = """
@@ -29,7 +30,6 @@ with ThreadPoolExecutor(8) as pool:
     print(json.dumps(list(pool.map(reached, sys.argv[1:]))))
 """
 
-LEASES = "SELECT lease_holder, count(*) AS n FROM crdb_internal.ranges GROUP BY lease_holder ORDER BY n DESC, 1"
 NODES = "SELECT node_id, address FROM crdb_internal.gossip_nodes"
 
 Pair = tuple[str, str]
@@ -80,13 +80,18 @@ class Probes:
             ))  # fmt: skip
         return tuple(found)
 
-    async def most_leases(self) -> str:
-        """The CockroachDB node that holds most leases. Raises InjectionError where none can be asked."""
+    async def leases(self) -> dict[str, int]:
+        """How many range leases each CockroachDB node holds. Raises InjectionError where none can be asked, or where a
+        holder is not known by name."""
         for name in CONTAINERS[Component.COCKROACH]:
             with suppress(DockerError):
-                leases = await self._sql(name, LEASES)
-                addresses = dict(await self._sql(name, NODES))
-                return addresses[leases[0][0]].split(":")[0]
+                held = await self._sql(name, LEASES)
+                names = {node: address.split(":")[0] for node, address in await self._sql(name, NODES)}
+                unknown = [node for node, _ in held if node not in names and node.isdecimal()]
+                if unknown:
+                    raise InjectionError(f"nobody knows CockroachDB node {unknown[0]}", next_step=f"docker logs {name}")
+                counts = {names[node]: int(n) for node, n in held if node in names}
+                return {name: counts.get(name, 0) for name in names.values()}
         raise InjectionError("no CockroachDB node answers", next_step="docker compose up -d")
 
     async def all_ready(self, containers: Sequence[str], seconds: float) -> None:

@@ -23,7 +23,14 @@ from chronicle_chaos.injection import (
 )
 from chronicle_chaos.injectors.crashing import moments, not_done
 from chronicle_chaos.injectors.healing import Step, take_all
-from chronicle_chaos.injectors.probes import Answer, api_ready, busiest_cockroach, cockroach_answers
+from chronicle_chaos.injectors.probes import (
+    Answer,
+    api_ready,
+    busiest,
+    chosen_for,
+    cockroach_answers,
+    cockroach_leases,
+)
 from chronicle_chaos.local.control import Control, ControlFailed, Instance
 from chronicle_chaos.local.tcp_proxy import Mode
 from chronicle_chaos.local.waiting import NotReady, accepts, until
@@ -63,9 +70,13 @@ class LocalInjector:
 
     async def inject(self, fault: Fault, undo: UndoLog, rng: Random) -> Injection:
         """Begin: the undo is written first."""
+        leases: dict[str, int] = {}
         match fault:
+            case NodeKill(component=Component.COCKROACH):
+                node, leases = await self._busiest()
+                victims = [node]
             case NodeKill(component):
-                victims = [await self._victim(component, rng)]
+                victims = [rng.choice(await self._control.instances(component))]
             case Outage(component):
                 victims = await self._control.instances(component)
             case Crashes(component):
@@ -81,18 +92,16 @@ class LocalInjector:
         keep_away = not isinstance(fault, Crashes)
         await asyncio.gather(*(self._control.kill(v.name, keep_away=keep_away) for v in victims))
         before = {v.name: {"pid": v.pid, "started_at": v.started_at, "port": v.port} for v in victims}
-        state: dict[str, Any] = {"before": before, "seed": rng.randrange(2**32)}
+        state: dict[str, Any] = {"before": before, "seed": rng.randrange(2**32), "leases": leases}
         return Injection(fault, tuple(v.name for v in victims), state)
 
     async def evidence(self, injection: Injection) -> Evidence:
-        """Processes that are gone and ports that refuse; probes across the cut and inside the majority."""
-        if isinstance(injection.fault, Partition):
-            return Evidence(tuple(await self._across(injection.fault, blocked=True)))
-        now = {i.name: i for i in await self._control.instances()}
-        away = not isinstance(injection.fault, Crashes)
-        return Evidence(
-            tuple([await _gone(now[name], was, away=away) for name, was in injection.state["before"].items()])
-        )
+        """Processes that are gone and ports that refuse; of a CockroachDB node also why it was that one; probes across
+        the cut and inside the majority."""
+        seen = await self._seen(injection)
+        if leases := injection.state.get("leases"):
+            seen = [chosen_for(leases, injection.targets[0]), *seen]
+        return Evidence(tuple(seen))
 
     async def during(self, injection: Injection, seconds: float) -> Sequence[Observation]:
         """Crashes go on at random moments; everything else is watched, and looked at once more at the end."""
@@ -100,7 +109,7 @@ class LocalInjector:
         if isinstance(fault, Crashes):
             return await self._crash_again(fault, Random(injection.state["seed"]), seconds)  # noqa: S311 - seeded
         await asyncio.sleep(seconds)
-        return (await self.evidence(injection)).observations
+        return await self._seen(injection)
 
     async def heal(self, injection: Injection) -> None:
         """Undo everything that this cluster can have: cheap, and safe to repeat."""
@@ -122,6 +131,13 @@ class LocalInjector:
                 observations.append(Observation(f"{instance.name} after healing", "killed", after, up))
         return Evidence(tuple(observations))
 
+    async def _seen(self, injection: Injection) -> list[Observation]:
+        if isinstance(injection.fault, Partition):
+            return await self._across(injection.fault, blocked=True)
+        now = {i.name: i for i in await self._control.instances()}
+        away = not isinstance(injection.fault, Crashes)
+        return [await _gone(now[name], was, away=away) for name, was in injection.state["before"].items()]
+
     async def _mend(self) -> None:
         """Raises CleanupFailed, after every step that can be taken was taken."""
         links = Step("the links between the regions", lambda: self._control.set_links(Mode.PASS), START_ANEW)
@@ -137,12 +153,10 @@ class LocalInjector:
 
         await until(back, f"{', '.join(names)} run again", seconds=RESTART_SECONDS)
 
-    async def _victim(self, component: Component, rng: Random) -> Instance:
-        instances = await self._control.instances(component)
-        if component is Component.COCKROACH:
-            port = await busiest_cockroach([i.url for i in instances])
-            return next((i for i in instances if i.port == port), instances[0])
-        return rng.choice(instances)
+    async def _busiest(self) -> tuple[Instance, dict[str, int]]:
+        nodes = {i.name: i for i in await self._control.instances(Component.COCKROACH)}
+        leases = await cockroach_leases({name: node.url for name, node in nodes.items()})
+        return nodes[busiest(leases)], leases
 
     async def _across(self, cut: Partition, *, blocked: bool) -> list[Observation]:
         """Probes through the links, each way, and one inside the majority: no more than the links is cut."""

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING, LiteralString
 
 import aiohttp
+
+from chronicle_chaos.injection import InjectionError, Observation
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from psycopg.rows import TupleRow
 
 LOOPBACK = "127.0.0.1"
 SSL_REQUEST = bytes((0, 0, 0, 8, 4, 210, 22, 47))
 """The eight bytes to which every PostgreSQL-speaking server answers one (PostgreSQL documentation, 55.7)."""
 
-# 20.1 and current releases alike; ranges without a live leaseholder name none.
-LEASES = "SELECT lease_holder, count(*) FROM crdb_internal.ranges GROUP BY 1 ORDER BY 2 DESC LIMIT 1"
+# 20.1 and current releases alike; a range without a live leaseholder names none.
+LEASES = "SELECT lease_holder, count(*) AS n FROM crdb_internal.ranges GROUP BY lease_holder"
 
 
 class Answer(StrEnum):
@@ -52,22 +59,44 @@ async def api_ready(url: str, *, seconds: float = 2.0) -> bool:
         return False
 
 
-async def busiest_cockroach(urls: Sequence[str]) -> int | None:
-    """The SQL port of the node that holds most range leases, of the nodes at `urls`; None where none can say."""
+async def cockroach_leases(urls: Mapping[str, str]) -> dict[str, int]:
+    """How many range leases each node holds, by the names of `urls`. Raises InjectionError where a node cannot be
+    asked: whoever holds most could be that one."""
     import psycopg
 
-    node_ids: dict[int, int] = {}
-    busiest = None
-    for url in urls:
+    names: dict[int, str] = {}
+    counts: dict[int, int] = {}
+    for name, url in urls.items():
         try:
-            connection = await psycopg.AsyncConnection.connect(url, connect_timeout=3, autocommit=True)
-        except psycopg.Error:
-            continue
-        async with connection:
-            row = await (await connection.execute("SHOW node_id")).fetchone()
-            if row is not None:
-                node_ids[int(row[0])] = connection.info.port
-            if busiest is None:
-                row = await (await connection.execute(LEASES)).fetchone()
-                busiest = int(row[0]) if row is not None else None
-    return None if busiest is None else node_ids.get(busiest)
+            connection = await psycopg.AsyncConnection.connect(url, connect_timeout=5, autocommit=True)
+            async with connection:
+                (node,) = await _one(connection, "SHOW node_id")
+                names[int(node)] = name
+                if not counts:
+                    rows = await (await connection.execute(LEASES)).fetchall()
+                    counts = {int(node): int(n) for node, n in rows if node is not None}
+        except psycopg.Error as error:
+            raise InjectionError(
+                f"{name} does not say which leases it holds ({str(error).strip()})", next_step="see its log"
+            ) from error
+    return {name: counts.get(node, 0) for node, name in names.items()}
+
+
+def busiest(leases: Mapping[str, int]) -> str:
+    """The name with most leases. Raises InjectionError where nobody holds any: then nobody could say."""
+    if not any(leases.values()):
+        raise InjectionError("no CockroachDB node is said to hold a lease", next_step="wait until the database is well")
+    return max(sorted(leases), key=lambda name: leases[name])
+
+
+def chosen_for(leases: Mapping[str, int], name: str) -> Observation:
+    """That the node that was hit is the one that held most leases, with the counts."""
+    counts = ", ".join(f"{node} {n}" for node, n in sorted(leases.items()))
+    return Observation(f"range leases before {name} was killed", counts, f"{name} held most", name == busiest(leases))
+
+
+async def _one(connection: AsyncConnection[TupleRow], query: LiteralString) -> TupleRow:
+    row = await (await connection.execute(query)).fetchone()
+    if row is None:
+        raise InjectionError(f"{query} has no answer", next_step="see the database's log")
+    return row

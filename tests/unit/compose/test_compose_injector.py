@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from chronicle_chaos.faults import Component, Crashes, NodeKill, Outage, Partition
-from chronicle_chaos.injection import CleanupFailed, Injection, PreflightError
+from chronicle_chaos.injection import CleanupFailed, Injection, InjectionError, PreflightError
 from chronicle_chaos.injectors import compose
 from chronicle_chaos.injectors.compose import ComposeInjector
 from chronicle_chaos.injectors.compose_cut import Cut
@@ -36,7 +36,9 @@ async def test_a_killed_node_is_gone_and_its_port_too_until_it_is_healed() -> No
     kill = await injector.inject(NodeKill(Component.COCKROACH), undo, Random(1))
     assert kill.targets == ("chronicle-cockroach-2",)
     assert undo.entries == [{"start": ["chronicle-cockroach-2"]}]
-    assert (await injector.evidence(kill)).proven
+    evidence = await injector.evidence(kill)
+    assert evidence.proven
+    assert "chronicle-cockroach-1 20, chronicle-cockroach-2 30" in evidence.observations[0].before
     assert not (await injector.healed(kill)).proven
     await injector.heal(kill)
     assert not stack.stopped
@@ -148,3 +150,13 @@ async def test_a_fault_that_cuts_nothing_needs_no_helper_image() -> None:
     await injector_of(stack).preflight(Outage(Component.NATS))
     with pytest.raises(PreflightError, match="cannot be pulled"):
         await injector_of(stack).preflight(Partition())
+
+
+async def test_where_a_holder_of_leases_is_unknown_none_is_killed() -> None:
+    stack = Stack(leases=((7, 40), (1, 20)))
+    with pytest.raises(InjectionError, match="nobody knows CockroachDB node 7"):
+        await injector_of(stack).inject(NodeKill(Component.COCKROACH), Undone(), Random(1))
+    stack.stopped |= set(CONTAINERS[Component.COCKROACH])
+    with pytest.raises(InjectionError, match="no CockroachDB node answers"):
+        await injector_of(stack).inject(NodeKill(Component.COCKROACH), Undone(), Random(1))
+    assert not any(call.startswith("kill") for call in stack.calls)
