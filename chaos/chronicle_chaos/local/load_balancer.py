@@ -1,7 +1,8 @@
 """A small HTTP/1.1 load balancer: health checks, and a second try elsewhere for what may safely be tried again.
 
 Safe to try again are GET and HEAD (RFC 9110, 9.2.2) and whatever carries an Idempotency-Key, because the ledger makes
-of a repeated key one posting. Anything else that may have reached a replica is answered with 502, never sent twice.
+of a repeated key one posting; a batch carries a key in each of its items. Anything else that may have reached a replica
+is answered with 502, never sent twice.
 Every answer has `Chronicle-Attempts`: how many replicas were asked.
 
 Run as: python -m chronicle_chaos.local.load_balancer PORT URL...
@@ -15,7 +16,6 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -28,6 +28,8 @@ CHECK_TIMEOUT_SECONDS = 2.0
 CONNECT_TIMEOUT_SECONDS = 1.0
 ATTEMPT_TIMEOUT_SECONDS = 12.0
 """Longer than a replica's own request deadline, so that its answer, not our impatience, is what a client sees."""
+PROOF_TIMEOUT_SECONDS = 70.0
+"""A proof takes as long as the ledger is large; the scenarios wait for it for 60 seconds."""
 BODY_LIMIT = 4 << 20
 """More than the ledger takes (1 MiB), so that the ledger's own 413 reaches the client; in bytes."""
 HOP_BY_HOP = frozenset({
@@ -39,7 +41,7 @@ ATTEMPTS_HEADER = "Chronicle-Attempts"
 
 @dataclass(slots=True, eq=False)
 class Replica:
-    """One API instance. `ready` is what its last health check, or the last failed attempt, said."""
+    """One API instance. `ready` is what its last health check, or the last broken connection, said."""
 
     url: str
     ready: bool = False
@@ -97,38 +99,35 @@ class LoadBalancer:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        repeatable = request.method in {"GET", "HEAD"} or "Idempotency-Key" in request.headers
+        repeatable = _repeatable(request)
         attempts = 0
         error = "no replica"
+        refusal: aiohttp.ClientResponse | None = None
         for replica in self._order():
             attempts += 1
             try:
                 answer = await self._forward(request, replica, body)
-            except aiohttp.ClientConnectorError as unreachable:
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as unreachable:
                 # Nothing was sent, so that anything may be tried elsewhere.
                 replica.ready, error = False, f"{replica.url}: {unreachable}"
                 continue
-            except (aiohttp.ClientError, OSError, TimeoutError) as broken:
-                replica.ready, error = False, f"{replica.url}: {type(broken).__name__}"
+            except (aiohttp.ClientError, OSError) as broken:
+                if not isinstance(broken, TimeoutError):  # our own impatience says nothing about the replica
+                    replica.ready = False
+                error = f"{replica.url}: {type(broken).__name__}"
                 if repeatable:
                     continue
                 break
-            if answer.status == 503 and repeatable and attempts < len(self.replicas):
-                answer.release()
-                error = f"{replica.url}: 503"
-                last_resort = replica
+            if answer.status == 503 and repeatable:
+                refusal = answer
                 continue
             return await self._pass_on(request, answer, attempts)
-        else:
-            # Everybody said 503: the last one's own words say more than ours would.
-            if error.endswith(": 503"):
-                with suppress(aiohttp.ClientError, OSError, TimeoutError):
-                    return await self._pass_on(request, await self._forward(request, last_resort, body), attempts + 1)
-        return _problem(error, attempts)
+        # What a replica said of itself says more than we could.
+        return _problem(error, attempts) if refusal is None else await self._pass_on(request, refusal, attempts)
 
     async def _forward(self, request: web.Request, replica: Replica, body: bytes) -> aiohttp.ClientResponse:
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP]
-        async with asyncio.timeout(ATTEMPT_TIMEOUT_SECONDS):
+        async with asyncio.timeout(_patience(request)):
             answer = await self.session.request(
                 request.method, replica.url + request.path_qs, data=body or None, headers=headers, allow_redirects=False
             )
@@ -153,6 +152,17 @@ class LoadBalancer:
             response = web.Response(status=answer.status, body=await answer.read())
         response.headers.extend(headers)
         return response
+
+
+def _repeatable(request: web.Request) -> bool:
+    if request.method in {"GET", "HEAD"} or "Idempotency-Key" in request.headers:
+        return True
+    return request.method == "POST" and request.path == "/v1/transactions:batch"
+
+
+def _patience(request: web.Request) -> float:
+    """Seconds that a replica may take to answer."""
+    return PROOF_TIMEOUT_SECONDS if request.path == "/v1/proof" else ATTEMPT_TIMEOUT_SECONDS
 
 
 def _is_stream(answer: aiohttp.ClientResponse) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from chronicle_chaos.local.load_balancer import LoadBalancer
+from chronicle_chaos.final import PROOF_SECONDS
+from chronicle_chaos.local import load_balancer
+from chronicle_chaos.local.load_balancer import LoadBalancer, Replica
 from chronicle_chaos.local.ports import LOOPBACK, free_port
 from chronicle_chaos.local.waiting import until
 
@@ -43,6 +46,16 @@ async def dies(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
+async def silent(request: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(60)
+    return web.Response()
+
+
+async def slow(request: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(0.6)
+    return web.Response(text="after all")
+
+
 async def unavailable(request: web.Request) -> web.StreamResponse:
     return web.json_response({"code": "database_unavailable"}, status=503)
 
@@ -50,7 +63,7 @@ async def unavailable(request: web.Request) -> web.StreamResponse:
 @asynccontextmanager
 async def _served(app: web.Application) -> AsyncIterator[str]:
     port = free_port()
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, LOOPBACK, port).start()
     yield f"http://{LOOPBACK}:{port}"
@@ -64,6 +77,7 @@ class Front:
     stack: AsyncExitStack
     session: aiohttp.ClientSession
     url: str = ""
+    replicas: list[Replica] = field(default_factory=list)
 
     async def before(self, *stubs: Stub, all_ready: bool = True) -> None:
         for stub in stubs:
@@ -71,6 +85,7 @@ class Front:
             app.router.add_route("*", "/{path:.*}", stub.handle)
             stub.url = await self.stack.enter_async_context(_served(app))
         balancer = LoadBalancer([stub.url for stub in stubs])
+        self.replicas = balancer.replicas
         self.url = await self.stack.enter_async_context(_served(balancer.application()))
 
         async def ready() -> bool:
@@ -78,10 +93,15 @@ class Front:
 
         await until(ready, "every replica is ready", seconds=5)
 
-    async def post(self, *, key: str | None) -> tuple[int, str, str]:
+    async def post(self, *, key: str | None, path: str = "/v1/transfers?x=1") -> tuple[int, str, str]:
         """Status, attempts, body."""
         headers = {"Idempotency-Key": key} if key else {}
-        async with self.session.post(self.url + "/v1/transfers?x=1", data=b"body", headers=headers) as answer:
+        async with self.session.post(self.url + path, data=b"body", headers=headers) as answer:
+            return answer.status, answer.headers["Chronicle-Attempts"], await answer.text()
+
+    async def get(self, path: str) -> tuple[int, str, str]:
+        """Status, attempts, body."""
+        async with self.session.get(self.url + path) as answer:
             return answer.status, answer.headers["Chronicle-Attempts"], await answer.text()
 
 
@@ -140,6 +160,43 @@ async def test_where_every_replica_says_503_the_client_gets_its_words(front: Fro
     status, _, body = await front.post(key="k")
     assert status == 503
     assert "database_unavailable" in body
+
+
+async def test_where_one_replica_says_503_and_no_other_is_there_the_client_gets_its_words(front: Front) -> None:
+    refuses, gone, dying = Stub(unavailable), Stub(created), Stub(dies)
+    await front.before(refuses, gone, dying)
+    balancer = LoadBalancer([refuses.url, f"http://{LOOPBACK}:{free_port()}", dying.url])
+    front.url = await front.stack.enter_async_context(_served(balancer.application()))
+    for _ in range(3):  # whoever is asked first
+        status, attempts, body = await front.post(key="k")
+        assert (status, attempts) == (503, "3")
+        assert "database_unavailable" in body
+    assert len(refuses.asked) == 3, "its answer is passed on, not asked for again"
+
+
+async def test_a_batch_carries_its_keys_in_its_items_and_is_answered_by_another_replica(front: Front) -> None:
+    stubs = [Stub(dies), Stub(created)]
+    await front.before(*stubs)
+    answers = [await front.post(key=None, path="/v1/transactions:batch") for _ in range(2)]
+    assert answers.count((201, "2", "body")) == 1
+    assert {status for status, _, _ in answers} == {201}
+
+
+async def test_our_own_impatience_says_nothing_about_a_replica(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_balancer, "ATTEMPT_TIMEOUT_SECONDS", 0.2)
+    await front.before(Stub(silent), Stub(silent))
+    status, attempts, body = await front.get("/v1/accounts")
+    assert (status, attempts) == (502, "2")
+    assert "TimeoutError" in body
+    assert all(replica.ready for replica in front.replicas), "only its health checks and broken connections do"
+
+
+async def test_a_proof_may_take_longer_than_other_requests(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_balancer.PROOF_TIMEOUT_SECONDS > PROOF_SECONDS, "whoever asks for it gives up first"
+    monkeypatch.setattr(load_balancer, "ATTEMPT_TIMEOUT_SECONDS", 0.2)
+    await front.before(Stub(slow))
+    assert await front.get("/v1/proof") == (200, "1", "after all")
+    assert (await front.get("/v1/accounts"))[0] == 502
 
 
 async def test_a_replica_that_is_not_ready_gets_no_request_while_another_is(front: Front) -> None:
