@@ -24,6 +24,12 @@ VERSION = "v24.1.5"
 """The last series that runs as a cluster without a licence key (from 24.3 on, seven days)."""
 BASE_URL = "https://binaries.cockroachdb.com"
 MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+ARCHIVES = {
+    ("linux", "amd64"): "linux-amd64",
+    ("linux", "arm64"): "linux-arm64",
+    ("darwin", "amd64"): "darwin-10.9-amd64",
+    ("darwin", "arm64"): "darwin-11.0-arm64",
+}
 TIMEOUT_SECONDS = 30.0
 CHUNK = 1 << 20
 
@@ -35,10 +41,10 @@ class FetchFailed(ChaosError):
 def archive_name(version: str) -> str:
     """The archive for this machine. Raises FetchFailed where there is none."""
     system, machine = platform.system().lower(), MACHINES.get(platform.machine().lower())
-    if machine is None or system not in {"linux", "darwin"}:
+    name = ARCHIVES.get((system, machine or ""))
+    if name is None:
         raise FetchFailed(f"there is no archive for {platform.system()} on {platform.machine()}; see {BASE_URL}")
-    name = "darwin-10.9" if (system, machine) == ("darwin", "amd64") else f"{system}-{machine}"
-    return f"cockroach-{version}.{name.replace('darwin-arm64', 'darwin-11.0-arm64')}.tgz"
+    return f"cockroach-{version}.{name}.tgz"
 
 
 def fetch_cockroach(
