@@ -93,8 +93,11 @@ class Story:
 
 
 def clean_proof() -> dict[str, Any]:
-    """A proof without complaint."""
-    return {"result": "Passed", "checks": [{"name": "stream", "result": "Passed", "compared": 512, "message": "x"}]}
+    """A proof without complaint, with the checks that the ledger's own proofs have."""
+    compared = {"balanced": 1026, "dense_versions": 1026, "running_sums": 1026, "floors": 1026, "state": 61,
+                "heads": 61, "view": 1026, "chain": 512, "stream": 512}  # fmt: skip
+    checks = [{"name": n, "result": "Passed", "compared": c, "message": "as said"} for n, c in compared.items()]
+    return {"result": "Passed", "checks": checks}
 
 
 @dataclass

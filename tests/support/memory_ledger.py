@@ -151,8 +151,10 @@ class MemoryLedger:
                 return self.transactions[transaction]
             case ["proof"]:
                 good = "wrong-view" not in self.bugs
-                check = {"name": "view", "result": "Passed" if good else "Failed", "compared": 9, "message": "as said"}
-                return {"result": check["result"], "checks": [check]}
+                found = "Passed" if good else "Failed"
+                checks = [{"name": "stream", "result": "Passed", "compared": 9, "message": "as said"},
+                          {"name": "view", "result": found, "compared": 9, "message": "as said"}]  # fmt: skip
+                return {"result": found, "checks": checks}
             case _:
                 raise Refused(404, "not_found")
 

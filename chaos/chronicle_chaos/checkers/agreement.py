@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from chronicle_chaos.checkers.base import CannotTell, Case, conclude
 from chronicle_chaos.verdict import CheckResult
 
+COMPARED = ("stream", "view")
+"""The checks of a proof that hold something else against the ledger; the others look at the ledger alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The proof at the end is clean, and it did compare something."""
+    """The proof at the end is clean, and in it both the stream and the read model were compared with the ledger."""
 
     name: str = "agreement"
     safety: bool = True
@@ -20,15 +23,20 @@ class Agreement:
         proof = case.reads.proof
         if proof is None or "checks" not in proof:
             raise CannotTell(f"the ledger gave no proof: {case.reads.proof_error}")
-        checks = proof["checks"]
-        if not any(c.get("compared") for c in checks):
-            raise CannotTell("the proof compared nothing")
-        problems = [f"{c['name']}: {c['message']}" for c in checks if c["result"] == "Failed"]
-        open_ = [
-            f"{c['name']}: {c['message']}" for c in checks if c["result"] not in {"Passed", "Failed", "NotApplicable"}
+        checks = {c["name"]: c for c in proof["checks"]}
+        problems = [f"{c['name']}: {c['message']}" for c in checks.values() if c["result"] == "Failed"]
+        unknown = [
+            f"{c['name']}: {c['message']}"
+            for c in checks.values()
+            if c["result"] not in {"Passed", "Failed", "NotApplicable"}
         ]
-        if open_ and not problems:
-            raise CannotTell(f"the proof could not decide: {'; '.join(open_)}")
+        unknown += [
+            f"{name} was not compared with the ledger"
+            for name in COMPARED
+            if name not in checks or checks[name]["result"] == "NotApplicable" or not checks[name].get("compared")
+        ]
+        if unknown and not problems:
+            raise CannotTell(f"the proof could not decide: {'; '.join(unknown)}")
         return conclude(
             self.name, problems, f"all {len(checks)} checks of the proof are clean", checks=len(checks),
             transactions=proof.get("ledger", {}).get("transactions"), head=proof.get("ledger", {}).get("head"),

@@ -47,9 +47,10 @@ class Contention(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """`window` is how long the fault lasts after it was proven, `recovery` the deadline from when healing is asked
-    for to steady state (healing itself is part of it: a user waits for both), both in seconds. `warm_up` seconds at the load's beginning are part of no baseline: connections
-    are opened, caches filled. Exactly one of `fault` and `contention` is given.
+    """`window` is how long the fault lasts after it was proven, `recovery` the deadline from when healing is asked for
+    to steady state (healing itself is part of it: a user waits for both), both in seconds. `warm_up` seconds at the
+    load's beginning are part of no baseline: connections are opened, caches filled. Exactly one of `fault` and
+    `contention` is given.
 
     `least_window_seconds` is the shortest window in which the checks can see what they judge; a run with a shorter one
     could say nothing but Inconclusive, so whoever takes a window from a person refuses it, with `least_window_reason`.

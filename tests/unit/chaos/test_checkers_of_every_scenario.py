@@ -202,17 +202,62 @@ def test_exactly_once_cannot_tell_where_nothing_was_repeated() -> None:
     [
         ("Passed", 9, "Passed"),
         ("Failed", 9, "Failed"),
+        ("Failed", 0, "Failed"),
         ("Inconclusive", 9, "Inconclusive"),
+        ("NotApplicable", 0, "Inconclusive"),
         ("Passed", 0, "Inconclusive"),
     ],
 )
-def test_agreement_is_what_the_proof_found_and_nothing_where_it_compared_nothing(
-    result: str, compared: int, expected: str
+@pytest.mark.parametrize("name", ["stream", "view"])
+def test_agreement_is_what_the_proof_found_and_nothing_where_stream_or_view_was_not_compared(
+    name: str, result: str, compared: int, expected: str
 ) -> None:
     story = correct_story(9)
-    check = {"name": "view", "result": result, "compared": compared, "message": "a1 is 2 behind"}
-    story.final.proof = {"result": result, "checks": [check]}
-    assert judge(Agreement(), story).result == expected
+    (check,) = [c for c in proof_checks(story) if c["name"] == name]
+    check |= {"result": result, "compared": compared, "message": "a1 is 2 behind"}
+    judged = judge(Agreement(), story)
+    assert judged.result == expected
+    assert result == "Passed" or name in judged.message
+
+
+@pytest.mark.parametrize("name", ["stream", "view"])
+def test_agreement_cannot_tell_by_a_proof_that_lacks_the_stream_or_the_view(name: str) -> None:
+    story = correct_story(9)
+    checks = proof_checks(story)
+    checks[:] = [c for c in checks if c["name"] != name]
+    judged = judge(Agreement(), story)
+    assert (judged.result, name in judged.message) == (Result.INCONCLUSIVE, True)
+
+
+def test_agreement_cannot_tell_by_the_chain_alone() -> None:
+    story = correct_story(9)
+    story.final.proof = {
+        "result": "Passed", "checks": [{"name": "chain", "result": "Passed", "compared": 9, "message": "9"}]
+    }  # fmt: skip
+    assert judge(Agreement(), story).result is Result.INCONCLUSIVE
+
+
+outcomes = st.sampled_from(["Passed", "Passed", "Passed", "Failed", "Inconclusive", "NotApplicable"])
+
+
+@given(st.lists(outcomes, min_size=9, max_size=9), st.integers(0, 5))
+def test_agreement_passes_only_where_stream_and_view_passed_and_nothing_speaks_against_it(
+    results: list[str], compared: int
+) -> None:
+    story = correct_story(9, operations=4)
+    for check, result in zip(proof_checks(story), results, strict=True):
+        check |= {"result": result, "compared": compared}
+    found = {c["name"]: c["result"] for c in proof_checks(story)}
+    judged = judge(Agreement(), story).result
+    assert (judged is Result.FAILED) == ("Failed" in found.values())
+    both = compared > 0 and found["stream"] == found["view"] == "Passed"
+    assert (judged is Result.PASSED) == (both and set(found.values()) <= {"Passed", "NotApplicable"})
+
+
+def proof_checks(story: Story) -> list[dict[str, Any]]:
+    assert story.final.proof is not None
+    checks: list[dict[str, Any]] = story.final.proof["checks"]
+    return checks
 
 
 def test_agreement_fails_even_where_another_check_of_the_proof_could_not_decide() -> None:
