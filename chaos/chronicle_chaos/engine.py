@@ -13,7 +13,7 @@ from chronicle_chaos.history import Recorder
 from chronicle_chaos.injection import Injector
 from chronicle_chaos.journal import Journal, ScenarioRecord, TargetRecord, write_journal
 from chronicle_chaos.judging import cleanup_failure, leave_out
-from chronicle_chaos.options import Progress, RunOptions, silent
+from chronicle_chaos.options import Progress, RunOptions, point_latest, silent
 from chronicle_chaos.scenario_run import ScenarioRun
 from chronicle_chaos.scenarios.catalogue import find
 from chronicle_chaos.scenarios.scenario import Scenario
@@ -67,6 +67,7 @@ async def run_all(
         write_journal(run_dir, journal)
 
     save()
+    point_latest(run_dir)  # not before there is something to read
     with Recorder(run_dir / "history.jsonl", clock) as recorder:
         try:
             unhealed = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,10 @@ class FinalAccount(msgspec.Struct, frozen=True):
 
 
 class FinalReads(msgspec.Struct):
-    """What was read. `errors` says which accounts and transactions could not be: they are unknown, not absent."""
+    """What was read. `errors` says which accounts and transactions could not be: they are unknown, not absent.
+
+    `absent` are accounts of which the ledger itself says that there are none (404); a transaction that is so is None.
+    """
 
     accounts: dict[str, FinalAccount] = {}
     transactions: dict[str, dict[str, Any] | None] = {}
@@ -51,10 +55,15 @@ class FinalReads(msgspec.Struct):
     lag_events: int | None = None
     backlog: int | None = None
     errors: list[str] = []
+    absent: list[str] = []
 
     def transaction_ids(self) -> set[str]:
         """Every transaction that touched one of the accounts."""
         return {e["transaction_id"] for account in self.accounts.values() for e in account.entries}
+
+
+class Absent(Exception):
+    """The ledger says that there is no such thing (404): an answer, and not a failure to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +106,17 @@ class FinalReader:
         reads.errors.append(f"{len(changed)} accounts were still changing after {ROUNDS} looks, with the load off")
 
     async def _changed(self, account: str, reads: FinalReads, gate: asyncio.Semaphore) -> bool:
-        """Whether the account is not at the version any more that was read."""
-        async with gate:
-            body = await self._get(f"/v1/accounts/{account}", reads)
+        """Whether the account is not as it was read any more: at another version, gone, or back."""
         read = reads.accounts.get(account)
-        return body is not None and read is not None and bool(body["version"] != read.version)
+        async with gate:
+            try:
+                body = await self._get(f"/v1/accounts/{account}", reads)
+            except Absent:
+                return read is not None
+        return body is not None and (read is None or bool(body["version"] != read.version))
 
     async def _get(self, path: str, reads: FinalReads) -> Any:
+        """The body; None where it could not be read, which is among the errors then. Raises Absent."""
         deadline = asyncio.get_running_loop().time() + self.patience
         while True:
             left = deadline - asyncio.get_running_loop().time()
@@ -113,13 +126,20 @@ class FinalReader:
             await asyncio.sleep(PAUSE)
         if answer.kind == "ok":
             return answer.body
-        if answer.status != 404:
-            reads.errors.append(f"GET {path}: {answer.error or answer.status}")
+        if answer.status == 404:
+            raise Absent(path)
+        reads.errors.append(f"GET {path}: {answer.error or answer.status}")
         return None
 
     async def _account(self, account: str, reads: FinalReads, gate: asyncio.Semaphore) -> None:
         async with gate:
-            body = await self._get(f"/v1/accounts/{account}", reads)
+            reads.absent = [other for other in reads.absent if other != account]
+            try:
+                body = await self._get(f"/v1/accounts/{account}", reads)
+            except Absent:
+                reads.accounts.pop(account, None)
+                reads.absent.append(account)
+                return
             if body is None:
                 reads.errors.append(f"account {account} could not be read")
                 return
@@ -127,7 +147,9 @@ class FinalReader:
             cursor: str | None = ""
             while cursor is not None:
                 after = f"&cursor={cursor}" if cursor else ""
-                page = await self._get(f"/v1/accounts/{account}/entries?limit={PAGE}{after}", reads)
+                page = None
+                with suppress(Absent):
+                    page = await self._get(f"/v1/accounts/{account}/entries?limit={PAGE}{after}", reads)
                 if page is None:
                     reads.errors.append(f"the entries of account {account} could not be read to the end")
                     return
@@ -140,15 +162,16 @@ class FinalReader:
 
     async def _transaction(self, transaction: str, reads: FinalReads, gate: asyncio.Semaphore) -> None:
         async with gate:
-            before = len(reads.errors)
-            body = await self._get(f"/v1/transactions/{transaction}", reads)
+            try:
+                body = await self._get(f"/v1/transactions/{transaction}", reads)
+            except Absent:
+                reads.transactions[transaction] = None
+                return
             if body is not None:
                 key = (body.get("metadata") or {}).get("key")
                 reads.transactions[transaction] = {
                     "kind": body["kind"], "key": key, "entries": [_amounts(e) for e in body["entries"]]
                 }  # fmt: skip
-            elif len(reads.errors) == before:
-                reads.transactions[transaction] = None
 
     async def _currency(self, currency: str, reads: FinalReads) -> None:
         total, count = 0, 0

@@ -50,8 +50,8 @@ class Refused(Exception):
 
 @dataclass
 class MemoryLedger:
-    """`bugs` turn guarantees off: idempotency, balance-floor, version-check, forgets, stale-reads, wrong-view,
-    silent-health. `broken` makes every request but /health fail as `fault` says: `refuse` (503) or `hang`."""
+    """`bugs` turn guarantees off: idempotency, balance-floor, version-check, forgets, loses-account, stale-reads,
+    wrong-view, silent-health. `broken` makes every request but /health fail as it says: `refuse` (503) or `hang`."""
 
     bugs: frozenset[str] = frozenset()
     broken: str | None = None
@@ -159,7 +159,8 @@ class MemoryLedger:
                 raise Refused(404, "not_found")
 
     def _row(self, account: str) -> Row:
-        if account not in self.accounts:
+        lost = "loses-account" in self.bugs and self.posted > 200 and account == list(self.accounts)[1]
+        if lost or account not in self.accounts:
             raise Refused(404, "account_not_found")
         return self.accounts[account]
 

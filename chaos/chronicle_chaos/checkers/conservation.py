@@ -26,7 +26,7 @@ class Conservation:
         if not acknowledged:
             raise CannotTell("no write was acknowledged, so no money moved")
         problems = []
-        ours = set(reads.accounts)
+        ours = {*reads.accounts, *reads.absent}
         for o in acknowledged:
             total = sum(e["amount"] for e in o.answered.get("entries", ()))
             if total:

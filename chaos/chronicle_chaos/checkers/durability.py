@@ -15,7 +15,8 @@ OWN_KINDS = frozenset({"account_opened", "expiry"})
 
 @dataclass(frozen=True, slots=True)
 class Durability:
-    """Jepsen's `set` on transactions. acknowledged: a client was told so. lost: acknowledged and not there.
+    """Jepsen's `set` on transactions. acknowledged: a client was told so. lost: acknowledged and not there,
+    be it that its whole account is not.
     unexpected: there, although refused or never asked for. recovered: there, and its client never knew."""
 
     name: str = "durability"
@@ -32,6 +33,7 @@ class Durability:
             for a in reads.accounts.values()
             for e in a.entries
         }
+        gone = [f"account {a} was opened for a client and the ledger does not know it" for a in reads.absent]
         lost, changed = [], []
         for o in acknowledged:
             state = _fate(o, there, reads)
@@ -41,16 +43,17 @@ class Durability:
                 changed.append(f"{o.f} {o.key} ({o.answered['transaction_id']}) is not there as it was acknowledged")
         unexpected, recovered = _strangers(case, reads)
         return conclude(
-            self.name, lost + changed + unexpected, f"all {len(acknowledged)} acknowledged writes are there",
+            self.name, gone + lost + changed + unexpected, f"all {len(acknowledged)} acknowledged writes are there",
             acknowledged=len(acknowledged), lost=len(lost), changed=len(changed), unexpected=len(unexpected),
-            recovered=recovered,
+            recovered=recovered, accountsGone=len(gone),
         )  # fmt: skip
 
 
 def _fate(o: Operation, there: dict[tuple[str, str], tuple[int, int, int]], reads: FinalReads) -> str:
     transaction = o.answered.get("transaction_id")
-    entries = [e for e in o.answered.get("entries", ()) if e["account_id"] in reads.accounts]
-    if transaction is None or not entries:
+    told_of = o.answered.get("entries", ())
+    entries = [e for e in told_of if e["account_id"] in reads.accounts]
+    if transaction is None or not entries or any(e["account_id"] in reads.absent for e in told_of):
         return "lost"
     found = [there.get((transaction, e["account_id"])) for e in entries]
     if all(f is None for f in found):

@@ -32,7 +32,11 @@ class TenOfHundred:
             raise CannotTell(f"{len(rounds)} rounds are too few (wanted: {self.rounds})")
         problems: list[str] = []
         for number, round_ in sorted(rounds.items()):
-            problems += self._round(number, round_, case.reads.accounts[round_[0].asked["account_id"]])
+            account = round_[0].asked["account_id"]
+            if account in case.reads.absent:
+                problems.append(f"round {number}: account {account} is not there")
+            else:
+                problems += self._round(number, round_, case.reads.accounts[account])
         unknown = sum(o.outcome == "info" for round_ in rounds.values() for o in round_)
         if unknown and not problems:
             raise CannotTell(f"the outcome of {unknown} withdrawals is unknown, so nobody can count to ten")

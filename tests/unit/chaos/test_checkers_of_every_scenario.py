@@ -19,7 +19,7 @@ from chronicle_chaos.checkers.exactly_once import ExactlyOnce
 from chronicle_chaos.checkers.floor import Floor
 from chronicle_chaos.checkers.linearizability import Linearizability
 from chronicle_chaos.final import FinalReads
-from chronicle_chaos.history import Event, History
+from chronicle_chaos.history import WRITES, Event, History
 from chronicle_chaos.verdict import CheckResult, Result
 from support.histories import LOAD_OFF, SECOND, Story, correct_story
 
@@ -83,6 +83,31 @@ def test_durability_finds_a_lost_write(seed: int) -> None:
     result = judge(Durability(), story)
     assert result.result is Result.FAILED
     assert result.figures["lost"] == 1
+
+
+@given(seeds)
+@settings(max_examples=25, deadline=None)
+def test_an_account_that_is_gone_takes_its_acknowledged_writes_with_it(seed: int) -> None:
+    story = correct_story(seed)
+    del story.final.accounts["a0"]
+    story.final.absent.append("a0")
+    touched = {
+        e.key
+        for e in story.events
+        if e.type == "ok" and e.f in WRITES and any(entry["account_id"] == "a0" for entry in e.value["entries"])
+    }
+    result = judge(Durability(), story)
+    assert (result.result, result.figures["lost"]) == (Result.FAILED, len(touched))
+    assert "account a0 was opened" in result.message
+    assert judge(Conservation(), story).result in {Result.FAILED, Result.PASSED}  # passed: it held nothing
+
+
+def test_all_accounts_gone_is_lost_and_not_unknown() -> None:
+    story = correct_story(3)
+    story.final.absent = list(story.final.accounts)
+    story.final.accounts.clear()
+    result = judge(Durability(), story)
+    assert (result.result, result.figures["lost"]) == (Result.FAILED, result.figures["acknowledged"])
 
 
 def test_durability_finds_a_write_that_was_changed_afterwards() -> None:

@@ -110,6 +110,7 @@ async def test_a_ledger_that_bears_the_fault_passes(tmp_path: Path) -> None:
         ("version-check", "linearizability"),
         ("stale-reads", "linearizability"),
         ("forgets", "durability"),
+        ("loses-account", "durability"),
         ("wrong-view", "agreement"),
         ("silent-health", "health"),
     ],

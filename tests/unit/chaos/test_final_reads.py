@@ -15,10 +15,12 @@ from chronicle_chaos.final import FinalReader
 @dataclass
 class TwoAccounts:
     """Two accounts. `posts_after` says after how many requests a transfer of 52 from `a` to `b` is posted; `failures`
-    are answered with 503 first."""
+    are answered with 503 first; `gone` are answered with 404 once `gone_after` requests were answered."""
 
     posts_after: set[int] = field(default_factory=set)
     failures: int = 0
+    gone: set[str] = field(default_factory=set)
+    gone_after: int = 0
     asked: int = 0
     balances: dict[str, list[int]] = field(default_factory=lambda: {"a": [1000], "b": [1000]})
 
@@ -27,7 +29,10 @@ class TwoAccounts:
         if self.failures:
             self.failures -= 1
             return Answer(503, {"code": "database_unavailable"})
-        answer = Answer(200, self._read(url.removeprefix("http://ledger")))
+        path = url.removeprefix("http://ledger")
+        if self.asked >= self.gone_after and any(path.split("?")[0].endswith(f"/{name}") for name in self.gone):
+            return Answer(404, {"code": "account_not_found"})
+        answer = Answer(200, self._read(path))
         self.asked += 1
         if self.asked in self.posts_after:
             for account, amount in (("a", -52), ("b", 52)):
@@ -92,3 +97,15 @@ async def test_a_read_that_fails_is_tried_again() -> None:
 async def test_what_cannot_be_read_within_the_patience_is_an_error() -> None:
     reads = await FinalReader(TwoAccounts(failures=10**9), "http://ledger", 0.05).read(["a"], set(), "EUR")  # type: ignore[arg-type]
     assert "GET /v1/accounts/a: 503" in reads.errors
+
+
+@pytest.mark.parametrize("gone_after", [0, 3, 4])
+async def test_an_account_that_the_ledger_does_not_know_is_absent_and_no_error(gone_after: int) -> None:
+    reads = await reader(TwoAccounts(gone={"a"}, gone_after=gone_after)).read(["a", "b"], set(), "EUR")
+    assert (reads.errors, reads.absent, list(reads.accounts)) == ([], ["a"], ["b"])
+
+
+async def test_a_transaction_that_the_ledger_does_not_know_is_absent_even_while_other_reads_fail() -> None:
+    ledger = TwoAccounts(gone={"t9"})
+    reads = await reader(ledger).read(["a", "b"], {"t9", "t1"}, "EUR")
+    assert (reads.errors, reads.transactions) == ([], {"t9": None})
