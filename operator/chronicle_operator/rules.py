@@ -97,6 +97,14 @@ OF_SPEC: tuple[Rule, ...] = (
         "nats.replicas must be odd: JetStream decides by majority",
     ),
     Rule(
+        # A StatefulSet lets all surplus pods go at once, and JetStream goes on counting them among its peers.
+        "has(self.regions) != has(oldSelf.regions) || (has(self.regions)"
+        " ? self.regions.all(r, oldSelf.regions.all(o, o.name != r.name || r.natsReplicas >= o.natsReplicas))"
+        " : (has(self.nats.replicas) ? self.nats.replicas : 3)"
+        " >= (has(oldSelf.nats.replicas) ? oldSelf.nats.replicas : 3))",
+        "the number of NATS servers cannot be lowered, in no region: nobody would move the streams' copies off them",
+    ),
+    Rule(
         "has(self.regions) == has(oldSelf.regions)",
         "regions cannot be introduced or given up after creation: nodes and their data would have to move",
     ),

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
 
 import pytest
+
+from support.bad_specs import BY_RULE, BY_SCHEMA, BadSpec
 
 from .machine import CommandFailed, until
 from .test_2_drift import identity
 from .world import Ledger, World
 
-REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"nats": {"replicas": 2}}, "nats"),
-    ({"cockroachdb": {"replicas": 1}}, "cockroachdb.replicas"),
-    ({"tls": {"mode": "Disabled"}}, "tls.mode cannot be changed"),
-    ({"cockroachdb": {"storage": {"size": "5Gi"}}}, "storage cannot be changed"),
-    ({"regions": None}, "regions cannot be introduced or given up"),
-    ({"resilience": {"trigger": "Scheduled"}}, "needs resilience.schedule"),
-    ({"api": {"replicas": "three"}}, "api.replicas"),
-    ({"reconciliation": "Perhaps"}, "reconciliation"),
-]
+
+def name_of(bad: BadSpec) -> str:
+    return f"{bad.at}: {bad.words}"
 
 
-@pytest.mark.parametrize(("spec", "words"), REFUSED, ids=[words for _, words in REFUSED])
-def test_a_bad_spec_is_refused_in_words(first: Ledger, spec: dict[str, Any], words: str) -> None:
+def submit(bad: BadSpec, ledger: Ledger) -> str:
+    """Have the API server judge the spec, without storing it should a rule fail to refuse it."""
+    judge = ("-n", ledger.namespace, "--dry-run=server")
+    if bad.new is None:
+        patch = json.dumps({"spec": bad.change})
+        return ledger.kubectl("patch", "chronicleledger", ledger.name, *judge, "--type=merge", "-p", patch)
+    body = {**ledger.object(), "metadata": {"name": bad.new}, "spec": bad.change}
+    return ledger.kubectl("create", *judge, "-f", "-", given=json.dumps(body))
+
+
+@pytest.mark.parametrize("bad", [*BY_RULE, *BY_SCHEMA], ids=name_of)
+def test_a_bad_spec_is_refused_in_words_of_its_own(first: Ledger, bad: BadSpec) -> None:
+    """Every rule that there is: a unit test holds the list against the CRD."""
     with pytest.raises(CommandFailed) as refused:
-        first.edit(spec)
-    assert words in refused.value.said
+        submit(bad, first)
+    assert bad.words in refused.value.said
+    assert bad.at in refused.value.said
 
 
 def test_what_the_cluster_refuses_is_said_in_the_status_and_the_running_ledger_is_untouched(

@@ -1,0 +1,84 @@
+"""A bad spec for every rule of the CRD, with the words by which the refusal is known from all others.
+
+The unit tests hold the list against the CRD, so that no rule is left out; `make e2e` has the API server refuse each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chronicle_operator.rules import SHORTEST_SECONDS
+
+
+@dataclass(frozen=True)
+class BadSpec:
+    """What is wrong, and what the API server says: `words` of a message, and `at` which field (empty: the whole).
+
+    `change` is merged into the spec of the sample `two-regions` as it is after creation; with `new`, it is the spec of
+    a ledger of that name that is about to be created.
+    """
+
+    words: str
+    at: str
+    change: Mapping[str, Any]
+    new: str | None = None
+
+
+def counts(**regions: tuple[int, int]) -> dict[str, Any]:
+    """Return regions with these numbers of database nodes and NATS servers."""
+    return {
+        "regions": [
+            {"name": name.replace("_", "-"), "cockroachReplicas": nodes, "natsReplicas": servers}
+            for name, (nodes, servers) in regions.items()
+        ]
+    }
+
+
+BY_RULE = (
+    BadSpec("metadata.name must begin with a letter", "", {}, new="a-name-of-more-than-24-letters"),
+    BadSpec("cockroachReplicas must add up to at least 3", "spec", counts(region_a=(1, 2), region_b=(1, 1))),
+    BadSpec("cockroachdb.replicas must be the sum", "spec", {"cockroachdb": {"replicas": 5}}),
+    BadSpec("natsReplicas must add up to an odd number", "spec", counts(region_a=(2, 3), region_b=(1, 1))),
+    BadSpec("nats.replicas must be the sum", "spec", {"nats": {"replicas": 5}}),
+    BadSpec("nats.replicas must be odd", "spec", {"nats": {"replicas": 4}}, new="even"),
+    BadSpec("NATS servers cannot be lowered", "spec", counts(region_a=(2, 1), region_b=(1, 2))),
+    BadSpec("regions cannot be introduced or given up", "spec", {"regions": None}),
+    BadSpec("regions cannot be added, removed or renamed", "spec", counts(region_a=(2, 2), region_c=(1, 1))),
+    BadSpec("storage cannot be changed", "spec.cockroachdb.storage", {"cockroachdb": {"storage": {"size": "5Gi"}}}),
+    BadSpec("storage cannot be changed", "spec.nats.storage", {"nats": {"storage": {"size": "7Gi"}}}),
+    BadSpec("tls.mode cannot be changed", "spec.tls", {"tls": {"mode": "Disabled"}}),
+    BadSpec(
+        "minReplicas must not exceed maxReplicas",
+        "spec.api.autoscaling",
+        {"api": {"autoscaling": {"minReplicas": 4, "maxReplicas": 3}}},
+    ),
+    BadSpec("Scheduled needs resilience.schedule", "spec.resilience", {"resilience": {"trigger": "Scheduled"}}),
+    BadSpec(
+        "resilience.schedule has no effect",
+        "spec.resilience",
+        {"resilience": {"trigger": "Manual", "schedule": "0 3 * * 0"}},
+    ),
+    *(
+        BadSpec(
+            f"{name} needs a duration of at least",
+            "spec.resilience.scenarios",
+            {"resilience": {"scenarios": [{"name": name, "duration": "1s"}]}},
+        )
+        for name in SHORTEST_SECONDS
+    ),
+    BadSpec(
+        "recoveryDeadline must be above zero",
+        "spec.resilience.scenarios",
+        {"resilience": {"scenarios": [{"name": "api-crash", "recoveryDeadline": "0s"}]}},
+    ),
+)
+"""One for each rule in CEL. All of them fit the schema, without which the API server would not look at the rules."""
+
+BY_SCHEMA = (
+    BadSpec("should be greater than or equal to 3", "spec.cockroachdb.replicas", {"cockroachdb": {"replicas": 1}}),
+    BadSpec("must be of type integer", "spec.api.replicas", {"api": {"replicas": "three"}}),
+    BadSpec("supported values", "spec.reconciliation", {"reconciliation": "Perhaps"}),
+)
+"""What the schema itself refuses."""
