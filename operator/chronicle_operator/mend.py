@@ -10,6 +10,7 @@ from chronicle_operator import errors, kinds, stages
 from chronicle_operator.apply import Key, Manifest, Memory, in_order, key_of, superfluous
 from chronicle_operator.day2.operations import Agenda, hold
 from chronicle_operator.desired import Desired
+from chronicle_operator.handover import hand_over
 from chronicle_operator.kinds import Kind
 from chronicle_operator.kube import Kube
 from chronicle_operator.metrics import Metrics
@@ -42,8 +43,8 @@ class Mender:
         to go on. Raises nothing.
         """
         memory = self._memory.setdefault(key, Memory())
-        manifests = hold(stages.due(wanted.manifests, seen), todo.replicas)
         live = {key_of(item): item for item in seen.children}
+        manifests = hand_over(hold(stages.due(wanted.manifests, seen), todo.replicas), live)
         failures = await self._create(wanted, live)
         if any(isinstance(it, errors.Unreachable) for it in failures):
             return failures, seen
