@@ -40,10 +40,20 @@ class FinalAccount(msgspec.Struct, frozen=True):
     entries: list[dict[str, Any]]
 
 
+class RegionalState(msgspec.Struct, frozen=True):
+    """An account as one region has it (amounts in minor units)."""
+
+    version: int
+    balance: int
+    held: int
+
+
 class FinalReads(msgspec.Struct):
     """What was read. `errors` says which accounts and transactions could not be: they are unknown, not absent.
 
     `absent` are accounts of which the ledger itself says that there are none (404); a transaction that is so is None.
+    `regions` has every account as one instance of each region has it, asked directly (None: not there);
+    `region_errors` says what could not be read so.
     """
 
     accounts: dict[str, FinalAccount] = {}
@@ -56,6 +66,8 @@ class FinalReads(msgspec.Struct):
     backlog: int | None = None
     errors: list[str] = []
     absent: list[str] = []
+    regions: dict[str, dict[str, RegionalState | None]] = {}
+    region_errors: list[str] = []
 
     def transaction_ids(self) -> set[str]:
         """Every transaction that touched one of the accounts."""

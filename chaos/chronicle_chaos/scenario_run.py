@@ -23,6 +23,7 @@ from chronicle_chaos.load import Load
 from chronicle_chaos.operations import CURRENCY
 from chronicle_chaos.options import Progress, RunOptions
 from chronicle_chaos.phases import Phases
+from chronicle_chaos.region_reads import RegionReader
 from chronicle_chaos.scenarios.scenario import Act, Scenario
 from chronicle_chaos.seeds import seeded
 from chronicle_chaos.stage import Stage
@@ -177,6 +178,7 @@ class ScenarioRun:
         await load.caught_up(drain)
         reader = FinalReader(stage.client, self.target.url)
         final = await reader.read(stage.accounts, acknowledged(self.recorder.history()), CURRENCY)
+        await RegionReader(stage.client, self.target.regions).read(stage.accounts, final)
         health = load.sampler.latest.get(LOAD_BALANCER, {})
         final.lag_events, final.backlog = health.get("lag_events"), health.get("backlog")
         self._final = final

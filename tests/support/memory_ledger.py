@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
@@ -51,7 +52,8 @@ class Refused(Exception):
 @dataclass
 class MemoryLedger:
     """`bugs` turn guarantees off: idempotency, balance-floor, version-check, forgets, loses-account, stale-reads,
-    wrong-view, silent-health. `broken` makes every request but /health fail as it says: `refuse` (503) or `hang`."""
+    split-brain (region-b has a write of its own), wrong-view, silent-health. `broken` makes every request but /health
+    fail as it says: `refuse` (503) or `hang`."""
 
     bugs: frozenset[str] = frozenset()
     broken: str | None = None
@@ -101,8 +103,8 @@ class MemoryLedger:
 
     # ---- HTTP ----------------------------------------------------------------------------------------------------
 
-    async def handle(self, request: web.Request) -> web.Response:
-        """Every route."""
+    async def handle(self, request: web.Request, region: str = "region-a") -> web.Response:
+        """Every route, by an instance of `region`."""
         path = request.path
         if path == "/health":
             return self._health()
@@ -113,7 +115,10 @@ class MemoryLedger:
         await asyncio.sleep(0.001)
         try:
             if request.method == "GET":
-                return web.json_response(self._read(path, request.query))
+                found = self._read(path, request.query)
+                if "split-brain" in self.bugs and region == "region-b" and "balance" in found:
+                    found |= {"version": found["version"] + 1, "balance": found["balance"] + 5}
+                return web.json_response(found)
             body = await request.json()
             answer, replayed = self._write(path, request.headers["Idempotency-Key"], body)
             return web.json_response(answer, status=201, headers={"Idempotent-Replayed": "true"} if replayed else {})
@@ -200,20 +205,22 @@ class MemoryLedger:
 
 
 @asynccontextmanager
-async def serving(ledger: MemoryLedger) -> AsyncIterator[Target]:
-    """Serve on a free loopback port."""
+async def serving(ledger: MemoryLedger, regions: Sequence[str] = ("region-a",)) -> AsyncIterator[Target]:
+    """Serve on free loopback ports, one a region; the first one is the load balancer too."""
+    async with AsyncExitStack() as stack:
+        urls = {region: await _serve(ledger, region, stack) for region in regions}
+        yield Target("local", urls[regions[0]], {region: (url,) for region, url in urls.items()}, "cockroachdb")
+
+
+async def _serve(ledger: MemoryLedger, region: str, stack: AsyncExitStack) -> str:
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", ledger.handle)
+    app.router.add_route("*", "/{path:.*}", partial(ledger.handle, region=region))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
+    stack.push_async_callback(runner.cleanup)
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    port = runner.addresses[0][1]
-    url = f"http://127.0.0.1:{port}"
-    try:
-        yield Target("local", url, {"region-a": (url,)}, "cockroachdb")
-    finally:
-        await runner.cleanup()
+    return f"http://127.0.0.1:{runner.addresses[0][1]}"
 
 
 @dataclass

@@ -6,6 +6,7 @@ from chronicle_chaos.checkers.always import ALWAYS
 from chronicle_chaos.checkers.availability import Availability
 from chronicle_chaos.checkers.health import HealthSays
 from chronicle_chaos.checkers.partition import MajorityAccepts, MinorityRejects
+from chronicle_chaos.checkers.regions_agree import RegionsAgree
 from chronicle_chaos.faults import Partition
 from chronicle_chaos.region_probes import RegionProbes
 from chronicle_chaos.scenarios.scenario import Scenario
@@ -27,6 +28,7 @@ SCENARIO = Scenario(
         *ALWAYS,
         MinorityRejects(CUT.minority, deadline=10.0),
         MajorityAccepts(CUT.majority, settle=20.0),
+        RegionsAgree(),
         Availability(share=0.9, gap=30.0, accepted=50),
         HealthSays(during=frozenset({"degraded"}), where=CUT.majority, within=20.0),
         HealthSays(during=frozenset({"down", "none"}), where=CUT.minority, within=20.0, name="health-minority"),

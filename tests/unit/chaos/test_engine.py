@@ -14,6 +14,7 @@ import pytest
 from chronicle_chaos.checkers.always import ALWAYS
 from chronicle_chaos.checkers.availability import Availability
 from chronicle_chaos.checkers.health import HealthSays
+from chronicle_chaos.checkers.regions_agree import RegionsAgree
 from chronicle_chaos.engine import run_all
 from chronicle_chaos.errors import PhaseTimeout, UnknownScenario
 from chronicle_chaos.faults import Component, Fault, NodeKill
@@ -121,6 +122,20 @@ async def test_each_bug_is_found_by_the_check_that_is_there_for_it(tmp_path: Pat
     assert record.verdict == "Failed"
     assert finds in {c.name for c in record.checks if c.result == "Failed"}
     assert journal.exit_status == 1
+
+
+@pytest.mark.parametrize(("bug", "verdict"), [(None, "Passed"), ("split-brain", "Failed")])
+async def test_regions_that_keep_histories_of_their_own_are_found(
+    tmp_path: Path, bug: str | None, verdict: str
+) -> None:
+    ledger = MemoryLedger(bugs=frozenset({bug} if bug else ()))
+    run_dir = new_run(tmp_path)
+    scenario = replace(UNTIMED, checks=(*ALWAYS, RegionsAgree()))
+    async with serving(ledger, ("region-a", "region-b")) as target:
+        journal = await run_all(target, MemoryInjector(ledger), [scenario], options(), run_dir)
+    (record,) = journal.scenarios
+    assert record.verdict == verdict, record.message
+    assert list(wrong(record)) == (["regions-agree"] if bug else [])
 
 
 async def test_an_injector_that_does_nothing_is_inconclusive(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from chronicle_chaos.errors import UnreadableRun
 from chronicle_chaos.figures import percentile
 from chronicle_chaos.history import NEMESIS, History, Recorder, read_histories
 from chronicle_chaos.journal import Journal, ScenarioRecord, TargetRecord, read_journal, write_journal
-from chronicle_chaos.options import new_run
+from chronicle_chaos.options import new_run, point_latest
 from chronicle_chaos.undo import FileUndoLog
 
 
@@ -109,6 +109,9 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
 def test_latest_points_to_the_newest_run(tmp_path: Path) -> None:
     first, second = new_run(tmp_path / "runs"), new_run(tmp_path / "runs")
     assert first != second
+    assert not (tmp_path / "runs" / "latest").exists(), "a run that has not begun is none"
+    point_latest(first)
+    point_latest(second)
     assert (tmp_path / "runs" / "latest").resolve() == second.resolve()
 
 
