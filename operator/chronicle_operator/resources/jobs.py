@@ -44,16 +44,28 @@ mkdir -p {OWN_CERTIFICATES}
 cp -fL {cockroachdb.CERTIFICATES}/* {OWN_CERTIFICATES}/
 """
 
-# Each argument is a group of statements; of two joined by " OR ELSE ", the second is for releases without the first.
+# Each argument but the first is a group of statements.
 EXECUTE = """\
 client=$1; shift
-for statements in "$@"; do
-  case "$statements" in
-    *" OR ELSE "*)
-      $client --execute="${statements%% OR ELSE *}" || $client --execute="${statements##* OR ELSE }" ;;
-    *) $client --execute="$statements" ;;
-  esac
-done
+for statements in "$@"; do $client --execute="$statements"; done
+"""
+
+# Rights on tables, then the right to look at nodes and ranges: from 22.2 on ($3) or before ($4). What counts is the
+# version that the cluster has agreed on, which lags behind the binaries' until an upgrade is finalized. Any failure is
+# one: nothing is granted instead.
+GRANTS = """\
+client=$1
+$client --execute="$2"
+said=$($client --format=tsv --execute="SHOW CLUSTER SETTING version")
+version=$(echo "$said" | tail -n 1)
+major=${version%%.*}
+minor=${version#*.}
+minor=${minor%%[!0-9]*}
+if [ $((major * 100 + minor)) -ge 2202 ]; then
+  $client --execute="$3"
+else
+  $client --execute="$4"
+fi
 """
 
 
@@ -87,8 +99,10 @@ def migration(ledger: LedgerContext) -> Manifest:
         f" GRANT ALL ON DATABASE {database} TO {owner};"
     )
     after = f"GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {database}.* TO {service};"
-    # GET /health tells of nodes and ranges. Before 22.2 only members of admin may look at them.
-    look = f"GRANT SYSTEM VIEWCLUSTERMETADATA TO {service}; OR ELSE GRANT admin TO {service};"
+    # GET /health tells of nodes and ranges, from tables of `crdb_internal`. Before 22.2 members of admin alone may read
+    # them; who became one then is one no longer.
+    look = f"GRANT SYSTEM VIEWCLUSTERMETADATA TO {service}; REVOKE admin FROM {service};"
+    look_before = f"GRANT admin TO {service};"
     migrate = {
         "name": "migrate",
         "image": ledger.spec.api.image,
@@ -104,8 +118,8 @@ def migration(ledger: LedgerContext) -> Manifest:
         ],
     }
     spec = {
-        "initContainers": [_sql(ledger, "users", before, *_licence(ledger)), migrate],
-        "containers": [_sql(ledger, "grants", after, look)],
+        "initContainers": [_sql(ledger, "users", EXECUTE, before, *_licence(ledger)), migrate],
+        "containers": [_sql(ledger, "grants", GRANTS, after, look, look_before)],
     }
     return _job(ledger, "migration", spec, user=COCKROACH_USER)
 
@@ -119,15 +133,15 @@ def _licence(ledger: LedgerContext) -> list[str]:
     return ["SET CLUSTER SETTING enterprise.license = '$(LICENCE)';"] if given else []
 
 
-def _sql(ledger: LedgerContext, name: str, *statements: str) -> Manifest:
-    """Return a container that executes groups of statements, each in a session of its own, as root."""
+def _sql(ledger: LedgerContext, name: str, script: str, *statements: str) -> Manifest:
+    """Return a container whose script executes groups of statements, each in a session of its own, as root."""
     tls = ledger.spec.tls_managed
     host = f"--host={names.service_address(names.cockroach_public(ledger.name), ledger.namespace)}:{names.SQL_PORT}"
     security = f"--certs-dir={OWN_CERTIFICATES}" if tls else "--insecure"
     container = _cockroach(
         ledger,
         name,
-        command=["/bin/sh", "-euc", (COPY_CERTIFICATES if tls else "") + EXECUTE, "sql"],
+        command=["/bin/sh", "-euc", (COPY_CERTIFICATES if tls else "") + script, "sql"],
         args=[f"{cockroachdb.COMMAND} sql {host} {security}", *statements],
     )
     reference = ledger.spec.cockroachdb.license_secret_ref
