@@ -45,3 +45,8 @@ class Crashes:
 
 
 Fault = NodeKill | Outage | Partition | Crashes
+
+
+def needs_quorum(fault: Fault | None) -> bool:
+    """Whether only a database of several nodes can have this fault. None stands for no fault: any database will do."""
+    return isinstance(fault, Partition) or (isinstance(fault, NodeKill) and fault.component is Component.COCKROACH)

@@ -63,14 +63,18 @@ def silent(scenario: str, phase: str, message: str) -> None:
 
 
 def new_run(root: Path, moment: datetime | None = None) -> Path:
-    """Make the folder of a new run under `root` and point `root/latest` at it. Its name is the run's id.
+    """Make the folder of a new run under `root`. Its name is the run's id. Raises OSError where that is impossible.
 
     Ids begin with the time, so that they sort; a few random characters keep two runs of one second apart.
     """
     stamp = (moment or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     run_dir = root / f"{stamp}-{os.urandom(3).hex()}"
     run_dir.mkdir(parents=True)
-    draft = root / f".latest-{run_dir.name}"
-    draft.symlink_to(run_dir.name)
-    draft.replace(root / "latest")
     return run_dir
+
+
+def point_latest(run_dir: Path) -> None:
+    """Point `latest`, beside a run's folder, at it. Raises OSError where that is impossible."""
+    draft = run_dir.with_name(f".latest-{run_dir.name}")
+    draft.symlink_to(run_dir.name)
+    draft.replace(run_dir.with_name("latest"))

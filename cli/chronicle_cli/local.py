@@ -90,20 +90,27 @@ def up(
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", nargs=-1, metavar="[SCENARIO]...")
 @click.option("--database", type=DATABASES, default="auto", show_default=True, help=DATABASE_HELP)
+@click.option("--duration", type=click.FloatRange(min=1), metavar="SECONDS", help=scenario.DURATION_HELP)
 @click.option("--rate", type=click.FloatRange(min=1), default=30.0, show_default=True, help="Requests a second.")
 @click.option("--seed", type=click.IntRange(min=0), help="Draw the same requests as an earlier run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the journal as JSON.")
 @click.pass_context
 def demo(
-    ctx: click.Context, names: tuple[str, ...], database: str, rate: float, seed: int | None, as_json: bool
+    ctx: click.Context,
+    names: tuple[str, ...],
+    database: str,
+    duration: float | None,
+    rate: float,
+    seed: int | None,
+    as_json: bool,
 ) -> None:
     """Start a ledger on this machine, break it in five ways under load, and print one table.
 
     Exit status: 0 all passed or not applicable, 1 any failed, 2 usage, 3 inconclusive or aborted.
     """
     ctx.invoke(
-        scenario.run, names=names or NAMES, target="local", duration=None, recovery_deadline=None, seed=seed, rate=rate,
-        runs=scenario.RUNS, as_json=as_json, sabotage=None, database=database,
+        scenario.run, names=names or NAMES, target="local", duration=duration, recovery_deadline=None, seed=seed,
+        rate=rate, runs=scenario.RUNS, as_json=as_json, sabotage=None, database=database,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,26 @@ import msgspec
 
 from chronicle_chaos.engine import run_scenarios
 from chronicle_chaos.errors import ChaosError, UnknownScenario, UnreadableRun
-from chronicle_chaos.journal import Journal, read_journal
+from chronicle_chaos.journal import Journal, journal_path, read_journal
+from chronicle_chaos.local.binaries import BinaryMissing
 from chronicle_chaos.local.logs import keep_logs
 from chronicle_chaos.options import Progress, RunOptions, Timing, new_run
 from chronicle_chaos.rejudging import judge_again
-from chronicle_chaos.scenarios.catalogue import NAMES, SCENARIOS
+from chronicle_chaos.scenarios.catalogue import SCENARIOS
 from chronicle_chaos.target import Target
 from chronicle_chaos.verdict import exit_status
-from chronicle_cli.scenario_target import open_target, read_target
+from chronicle_cli.scenario_target import has_quorum, must_suit, open_target, read_target
 from chronicle_cli.scenario_view import print_journal, progress_printer
 from chronicle_cli.signals import ending_signals
 from chronicle_ledger.sabotage import Sabotage
 
 RUNS = Path("runs")
 USAGE = 2
+DURATION_HELP = "How long each fault lasts; not less than the longest that a scenario needs (`scenario list`)."
+
+
+class NothingBroken(ChaosError):
+    """A run was interrupted before its first scenario."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,7 +50,8 @@ def list_(as_json: bool) -> None:
     if as_json:
         rows = [
             {"name": s.name, "title": s.title, "claim": s.claim, "windowSeconds": s.window,
-             "recoverySeconds": s.recovery, "checks": [c.name for c in s.checks]}
+             "leastWindowSeconds": s.least_window_seconds, "recoverySeconds": s.recovery,
+             "checks": [c.name for c in s.checks]}
             for s in SCENARIOS
         ]  # fmt: skip
         click.echo(json.dumps(rows, indent=2))
@@ -52,13 +59,14 @@ def list_(as_json: bool) -> None:
     for s in SCENARIOS:
         click.echo(f"{s.name:24} {s.title}")
         click.echo(f"{'':24} must hold: {s.claim}")
+        click.echo(f"{'':24} lasts {s.window:g} s, with --duration {s.least_window_seconds:g} s at least")
 
 
 @scenario.command("run")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--target", default="local", show_default=True, metavar="FILE|local",
               help="A target file, or `local`: start a ledger on this machine for this run.")  # fmt: skip
-@click.option("--duration", type=click.FloatRange(min=1), metavar="SECONDS", help="How long each fault lasts.")
+@click.option("--duration", type=click.FloatRange(min=1), metavar="SECONDS", help=DURATION_HELP)
 @click.option("--recovery-deadline", type=click.FloatRange(min=1), metavar="SECONDS",
               help="How long the way back to steady state may take.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), help="Draw the same requests as an earlier run.")
@@ -83,22 +91,28 @@ def run(
     database: str,
 ) -> None:
     """Run the named scenarios, or all. Exit status: 0 all passed, 1 any failed, 2 usage, 3 inconclusive or aborted."""
-    unknown = [n for n in names if n not in NAMES]
-    if unknown:
-        raise click.UsageError(f"there is no scenario {unknown[0]!r}; there are: {', '.join(NAMES)}")
     if sabotage is not None and target != "local":
         raise click.UsageError("--sabotage breaks a ledger on purpose and works with --target local alone")
     where = read_target(target)
+    try:
+        must_suit(names, has_quorum(where, database), duration, sabotage)
+    except (UnknownScenario, BinaryMissing) as error:
+        raise click.UsageError(str(error)) from error
     options = RunOptions(
         seed=secrets.randbelow(2**32) if seed is None else seed,
         rate=rate,
         timing=Timing(duration, recovery_deadline),
         sabotage=sabotage,
     )
-    run_dir = new_run(runs)
+    try:
+        run_dir = new_run(runs)
+    except OSError as error:
+        raise click.UsageError(f"--runs: no folder can be made in {runs} ({error.strerror})") from error
     try:
         journal = asyncio.run(_run(where, list(names), options, run_dir, database))
     except (ChaosError, OSError, ValueError, TypeError) as error:
+        with suppress(OSError):
+            run_dir.rmdir()  # unless there is something in it
         click.echo(f"chronicle scenario run: {error}", err=True)
         sys.exit(USAGE if isinstance(error, UnknownScenario) else 3)
     _write_report(run_dir)
@@ -142,6 +156,8 @@ async def _run(where: Target | None, names: list[str], options: RunOptions, run_
         except asyncio.CancelledError:
             if not stopped:
                 raise
+            if not journal_path(run_dir).exists():
+                raise NothingBroken("interrupted before anything was broken") from None
             return read_journal(run_dir)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from chronicle_chaos.faults import Component, Crashes, Fault, NodeKill, Outage, Partition
+from chronicle_chaos.faults import Component, Crashes, Fault, NodeKill, Outage, Partition, needs_quorum
 from chronicle_chaos.injection import (
     CleanupFailed,
     Evidence,
@@ -53,10 +53,7 @@ class LocalInjector:
 
     async def preflight(self, fault: Fault) -> None:
         """Sweep what a dead run left, and check that there is something to break."""
-        needs_three = isinstance(fault, Partition) or (
-            isinstance(fault, NodeKill) and fault.component is Component.COCKROACH
-        )
-        if needs_three and self._target.database != "cockroachdb":
+        if needs_quorum(fault) and self._target.database != "cockroachdb":
             raise NotApplicable("one PostgreSQL has no second node and no quorum", next_step=INSTALL_COCKROACH)
         try:
             await self._mend()

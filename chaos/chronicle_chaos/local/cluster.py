@@ -119,7 +119,11 @@ class LocalCluster:
             regions=regions,
             database="cockroachdb" if self._cockroach else "postgresql",
             api_key=self.spec.api_key,
-            details={"control": str(self._sockets / "control.sock"), "folder": str(self.folder)},
+            details={
+                "control": str(self._sockets / "control.sock"),
+                "folder": str(self.folder),
+                "versions": dict(self.versions),
+            },
         )
 
     @property
