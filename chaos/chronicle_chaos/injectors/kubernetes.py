@@ -8,17 +8,21 @@ from functools import cache
 from typing import Any, Protocol
 
 import httpx2
+import msgspec
 from lightkube import AsyncClient
 from lightkube.core.exceptions import ApiError
 from lightkube.generic_resource import create_namespaced_resource
+from lightkube.models.authorization_v1 import ResourceAttributes, SelfSubjectAccessReviewSpec
+from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
 from lightkube.resources.core_v1 import ConfigMap, Pod
 from lightkube.types import PatchType
+
+from chronicle_chaos.injectors import experiments
+from chronicle_chaos.injectors.experiments import Experiment, Wanted
 
 GROUP, VERSION = "chaos-mesh.org", "v1alpha1"
 PLURALS = {"PodChaos": "podchaos", "NetworkChaos": "networkchaos"}
 TIMEOUT_SECONDS = 10.0
-
-Manifest = dict[str, Any]
 
 
 class KubernetesError(Exception):
@@ -27,6 +31,11 @@ class KubernetesError(Exception):
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+    @property
+    def passing(self) -> bool:
+        """Whether asking again may help."""
+        return self.code is None or self.code == 429 or self.code >= 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +57,16 @@ class Kubernetes(Protocol):
     async def pods(self, labels: Mapping[str, str]) -> list[PodState]:
         """The pods with all of these labels that are not on their way out, by name."""
 
-    async def experiments(self, kind: str, labels: Mapping[str, str]) -> list[Manifest]:
+    async def experiments(self, kind: str, labels: Mapping[str, str]) -> list[Experiment]:
         """The experiments of a kind with all of these labels. KubernetesError 404: Chaos Mesh is not installed."""
 
-    async def create(self, experiment: Manifest) -> Manifest:
-        """Create an experiment and return it as it is stored."""
+    async def may(self, verb: str, kind: str) -> bool:
+        """Whether this run may do that to experiments of the kind; True where nobody can say."""
 
-    async def experiment(self, kind: str, name: str) -> Manifest | None:
+    async def create(self, wanted: Wanted) -> Experiment:
+        """Create an experiment and return it as it is stored. KubernetesError also where a field of it was dropped."""
+
+    async def experiment(self, kind: str, name: str) -> Experiment | None:
         """An experiment, None when it is gone."""
 
     async def delete(self, kind: str, name: str) -> None:
@@ -76,20 +88,36 @@ class LightkubeKubernetes:
         found = [it async for it in _sorted(self._client.list(Pod, namespace=self._namespace, labels=dict(labels)))]
         return sorted((pod_state(it) for it in found if not it.metadata.deletionTimestamp), key=lambda it: it.name)
 
-    async def experiments(self, kind: str, labels: Mapping[str, str]) -> list[Manifest]:
+    async def experiments(self, kind: str, labels: Mapping[str, str]) -> list[Experiment]:
         """See `Kubernetes.experiments`."""
         listed = self._client.list(_resource(kind), namespace=self._namespace, labels=dict(labels))
-        return [{**it, "kind": kind} async for it in _sorted(listed)]  # items of a list do not carry it
+        return [_read(it, kind) async for it in _sorted(listed)]
 
-    async def create(self, experiment: Manifest) -> Manifest:
+    async def may(self, verb: str, kind: str) -> bool:
+        """See `Kubernetes.may`. Every account may ask this about itself."""
+        asked = ResourceAttributes(namespace=self._namespace, verb=verb, group=GROUP, resource=PLURALS[kind])
+        review = SelfSubjectAccessReview(spec=SelfSubjectAccessReviewSpec(resourceAttributes=asked))
+        try:
+            answer = await _sorted_call(self._client.create(review))
+        except KubernetesError:
+            return True
+        return bool(answer.status is None or answer.status.allowed)
+
+    async def create(self, wanted: Wanted) -> Experiment:
         """See `Kubernetes.create`."""
-        kind = _resource(experiment["kind"])
-        return dict(await _sorted_call(self._client.create(kind(experiment), namespace=self._namespace)))
+        manifest = wanted.manifest()
+        request = self._client.create(_resource(wanted.kind)(manifest), namespace=self._namespace)
+        stored = dict(await _sorted_call(request))
+        lost = experiments.dropped(manifest["spec"], stored.get("spec"))
+        if lost:
+            raise KubernetesError(f"this Chaos Mesh does not know {', '.join(lost)}; is it 2.4 or later?", 422)
+        return _read(stored, wanted.kind)
 
-    async def experiment(self, kind: str, name: str) -> Manifest | None:
+    async def experiment(self, kind: str, name: str) -> Experiment | None:
         """See `Kubernetes.experiment`."""
         try:
-            return dict(await _sorted_call(self._client.get(_resource(kind), name, namespace=self._namespace)))
+            found = await _sorted_call(self._client.get(_resource(kind), name, namespace=self._namespace))
+            return _read(found, kind)
         except KubernetesError as error:
             if error.code == 404:
                 return None
@@ -129,6 +157,13 @@ def pod_state(pod: Any) -> PodState:
         node=(pod.spec.nodeName if pod.spec else None) or "",
         labels=pod.metadata.labels or {},
     )
+
+
+def _read(stored: Mapping[str, Any], kind: str) -> Experiment:
+    try:
+        return experiments.read(stored, kind)
+    except msgspec.ValidationError as error:
+        raise KubernetesError(f"{kind} is of a form that is not understood: {error}", 422) from error
 
 
 @cache  # lightkube refuses a second class for the same kind

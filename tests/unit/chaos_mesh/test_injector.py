@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
-from chronicle_chaos.faults import Component, NodeKill, Outage, Partition
-from chronicle_chaos.injection import CleanupFailed, NotApplicable, PreflightError
-from chronicle_chaos.injectors import chaosmesh, experiments
+from chronicle_chaos.faults import Component, Crashes, NodeKill, Outage, Partition
+from chronicle_chaos.injection import CleanupFailed, InjectionError, NotApplicable, PreflightError
+from chronicle_chaos.injectors import chaosmesh, chaosmesh_kills, chaosmesh_preflight, cluster_probes, experiments
 from chronicle_chaos.injectors.chaosmesh import ChaosMeshInjector
+from chronicle_chaos.injectors.cluster_probes import DatabaseSeen
+from chronicle_chaos.injectors.experiments import Experiment, Metadata, PodKill, Selector, Wanted
 from chronicle_chaos.injectors.kubernetes import KubernetesError, PodState
+from chronicle_chaos.injectors.ledger_pods import REGION
 from chronicle_chaos.target import Target
 
 INJECTED = {
@@ -37,29 +42,41 @@ class Cluster:
         self.all += [pod(f"books-nats-{it}", "nats") for it in range(3)]
         self.stored: dict[str, dict[str, Any]] = {}
         self.error: KubernetesError | None = None
+        self.errors: list[KubernetesError] = []
+        """What the next requests about pods end in, before any is answered."""
         self.stuck = False
+        self.forbidden: set[str] = set()
+        self.kills_pods = False
 
     async def pods(self, labels: Mapping[str, str]) -> list[PodState]:
+        if self.errors:
+            raise self.errors.pop(0)
         return [it for it in self.all if labels.items() <= it.labels.items()]
 
-    async def experiments(self, kind: str, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    async def may(self, verb: str, kind: str) -> bool:
+        del kind
+        return verb not in self.forbidden
+
+    async def experiments(self, kind: str, labels: Mapping[str, str]) -> list[Experiment]:
         if self.error:
             raise self.error
         return [
-            it
+            experiments.read(it, kind)
             for it in self.stored.values()
             if it["kind"] == kind and labels.items() <= it["metadata"]["labels"].items()
         ]
 
-    async def create(self, experiment: dict[str, Any]) -> dict[str, Any]:
-        stored = {**experiment, "status": self.status}
-        stored["metadata"] = {**experiment["metadata"], "uid": f"uid-{len(self.stored)}"}
-        self.stored[experiment["metadata"]["name"]] = stored
-        return stored
+    async def create(self, wanted: Wanted) -> Experiment:
+        stored = {**wanted.manifest(), "status": self.status}
+        stored["metadata"] = {**stored["metadata"], "uid": f"uid-{len(self.stored)}"}
+        self.stored[wanted.metadata.name] = stored
+        if self.kills_pods and isinstance(wanted.spec, PodKill):
+            for name in wanted.spec.selector.pods["ns"]:
+                self.restart(name)
+        return experiments.read(stored, wanted.kind)
 
-    async def experiment(self, kind: str, name: str) -> dict[str, Any] | None:
-        del kind
-        return self.stored.get(name)
+    async def experiment(self, kind: str, name: str) -> Experiment | None:
+        return experiments.read(self.stored[name], kind) if name in self.stored else None
 
     async def delete(self, kind: str, name: str) -> None:
         del kind
@@ -90,7 +107,54 @@ def injector(cluster: Cluster, **details: Any) -> ChaosMeshInjector:
     return ChaosMeshInjector(Target("cluster", "http://x", {}, "cockroachdb", details=given), cluster, "run-1")
 
 
+def of_run(run: str, ledger: str, name: str) -> Metadata:
+    return Metadata(name, "ns", {experiments.LEDGER: ledger, experiments.RUN: run})
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chaosmesh, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(chaosmesh, "LAST_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(chaosmesh_preflight, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(chaosmesh_preflight, "SOUND_SECONDS", 0.05)
+    monkeypatch.setattr(chaosmesh_kills, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(chaosmesh_kills, "KEEP_AWAY_SECONDS", 0.01)
+    monkeypatch.setattr(chaosmesh_kills, "LATE_SECONDS", 0.05)
+    monkeypatch.setattr(chaosmesh_kills, "GONE_SECONDS", 0.1)
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[asyncio.Server]:
+    """A server that takes connections, as NATS would, until it is closed."""
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    try:
+        yield server
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+def address(server: asyncio.Server) -> str:
+    return f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
 KILL = NodeKill(Component.COCKROACH)
+CRASH = Crashes(Component.API, times=4)
+CUT = Partition()
+SIDES = {"region-a": ["one", "two"], "region-b": ["three"]}
+WHOLE = DatabaseSeen("ok, 3 of 3 nodes live", "ok", 3, 3)
+MAJORITY = DatabaseSeen("degraded, 2 of 3 nodes live", "degraded", 2, 3)
+MINORITY = DatabaseSeen("down, 1 of 3 nodes live", "down", 1, 3)
+
+
+def seen_from(monkeypatch: pytest.MonkeyPatch, majority: DatabaseSeen, minority: DatabaseSeen) -> None:
+    """Let the two sides say this of the database."""
+
+    async def database(target: Target, side: str) -> DatabaseSeen:
+        del target
+        return majority if side == "region-a" else minority
+
+    monkeypatch.setattr(cluster_probes, "database", database)
 
 
 async def test_a_kill_is_proven_only_once_the_pod_is_another() -> None:
@@ -106,7 +170,7 @@ async def test_a_kill_is_proven_only_once_the_pod_is_another() -> None:
 async def test_an_experiment_is_a_child_of_the_ledger_so_that_it_goes_with_it() -> None:
     owner = {"apiVersion": "ledger.chronicle.dev/v1alpha1", "kind": "ChronicleLedger", "name": "books", "uid": "u"}
     cluster = Cluster()
-    await injector(cluster, owner=owner).inject(Outage(Component.NATS), Undo(cluster), Random(1))
+    await injector(cluster, owner=owner).inject(KILL, Undo(cluster), Random(1))
     (made,) = cluster.stored.values()
     assert made["metadata"]["ownerReferences"] == [owner]
 
@@ -119,10 +183,11 @@ async def test_an_experiment_that_hit_no_pod_proves_nothing_whatever_it_claims()
     assert not (await subject.evidence(injection)).proven
 
 
-async def test_a_partition_ends_by_itself_goes_both_ways_and_names_both_sides() -> None:
+async def test_a_partition_ends_by_itself_goes_both_ways_and_names_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster()
-    subject = injector(cluster, sides={"region-a": ["one", "two"], "region-b": ["three"]}, longest=60)
-    await subject.inject(Partition(), Undo(cluster), Random(1))
+    subject = injector(cluster, sides=SIDES, longest=60)
+    seen_from(monkeypatch, WHOLE, WHOLE)
+    await subject.inject(CUT, Undo(cluster), Random(1))
     (made,) = cluster.stored.values()
     spec = made["spec"]
     assert (spec["direction"], spec["mode"], spec["duration"]) == ("both", "all", "180s")
@@ -131,21 +196,74 @@ async def test_a_partition_ends_by_itself_goes_both_ways_and_names_both_sides() 
 
 
 async def test_an_outage_is_disproved_by_a_connection_that_is_made() -> None:
-    import asyncio
-
-    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     cluster = Cluster()
-    subject = injector(cluster, nats=[f"127.0.0.1:{port}"])
-    injection = await subject.inject(Outage(Component.NATS), Undo(cluster), Random(1))
-    (made,) = cluster.stored.values()
-    (others,) = made["spec"]["target"]["selector"]["expressionSelectors"]
-    assert "migration" not in others["values"]  # pods of ended Jobs can never be injected
-    assert "scenarios" in others["values"]  # this run's own probes are the evidence
+    async with listening() as server:
+        subject = injector(cluster, nats=[address(server)])
+        await subject.preflight(Outage(Component.NATS))
+        injection = await subject.inject(Outage(Component.NATS), Undo(cluster), Random(1))
+        (made,) = cluster.stored.values()
+        (others,) = made["spec"]["target"]["selector"]["expressionSelectors"]
+        assert "migration" not in others["values"]  # pods of ended Jobs can never be injected
+        assert "scenarios" in others["values"]  # this run's own probes are the evidence
+        assert not (await subject.evidence(injection)).proven
+    shown = await subject.evidence(injection)
+    assert shown.proven
+    assert [(it.before, it.after) for it in shown.observations[1:]] == [("made", "refused")]
+    assert all(it.shows_fault for it in await subject.during(injection, 0))
+
+
+async def test_a_server_that_was_away_already_proves_no_outage() -> None:
+    async with listening() as server:
+        gone = address(server)
+    cluster = Cluster()
+    with pytest.raises(PreflightError, match="before anything was broken: refused"):
+        await injector(cluster, nats=[gone]).preflight(Outage(Component.NATS))
+    with pytest.raises(PreflightError, match="could not be shown"):
+        await injector(cluster, nats=[]).preflight(Outage(Component.NATS))
+    with pytest.raises(PreflightError):
+        await injector(cluster, nats=[gone]).inject(Outage(Component.NATS), Undo(cluster), Random(1))
+    assert cluster.stored == {}
+
+
+async def test_a_partition_is_proven_by_a_majority_that_works_and_a_minority_that_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subject = injector(Cluster(), sides=SIDES)
+    seen_from(monkeypatch, WHOLE, WHOLE)
+    injection = await subject.inject(CUT, Undo(Cluster()), Random(1))
     assert not (await subject.evidence(injection)).proven
-    server.close()
-    await server.wait_closed()
-    assert (await subject.evidence(injection)).proven
+    silent = DatabaseSeen("no answer within 5 s", "silent")
+    unknown = DatabaseSeen("connect: Name or service not known")
+    for majority, minority, proven in [
+        (MAJORITY, MINORITY, True),
+        (MAJORITY, silent, True),
+        (MAJORITY, unknown, False),
+        (MAJORITY, WHOLE, False),
+        (WHOLE, MINORITY, False),
+        (MINORITY, MINORITY, False),
+        (unknown, MINORITY, False),
+    ]:
+        seen_from(monkeypatch, majority, minority)
+        shown = await subject.evidence(injection)
+        assert shown.proven == proven, (majority, minority)
+        assert [it.before for it in shown.observations[1:]] == [WHOLE.said, WHOLE.said]
+
+
+async def test_a_database_that_was_not_whole_before_proves_no_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster()
+    cluster.all += [replace(pod("x", "api"), labels={**pod("x", "api").labels, REGION: it}) for it in ("one", "three")]
+    subject = injector(cluster, sides=SIDES)
+    seen_from(monkeypatch, MAJORITY, WHOLE)
+    with pytest.raises(PreflightError, match="not whole as seen from region-a before anything was broken: degraded"):
+        await subject.preflight(CUT)
+    seen_from(monkeypatch, WHOLE, WHOLE)
+    await subject.preflight(CUT)
+
+
+async def test_a_cut_that_would_hit_no_pod_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen_from(monkeypatch, WHOLE, WHOLE)
+    with pytest.raises(PreflightError, match="the cut would hit nothing"):
+        await injector(Cluster(), sides=SIDES).preflight(CUT)
 
 
 async def test_without_chaos_mesh_a_scenario_does_not_apply_and_says_what_to_install() -> None:
@@ -164,6 +282,13 @@ async def test_without_rights_preflight_says_which_are_missing() -> None:
     assert "podchaos" in raised.value.next_step
 
 
+async def test_rights_are_asked_for_before_anything_is_made() -> None:
+    cluster = Cluster()
+    cluster.forbidden = {"create", "delete"}
+    with pytest.raises(PreflightError, match="may not create podchaos, delete podchaos, create networkchaos"):
+        await injector(cluster).preflight(KILL)
+
+
 async def test_nothing_is_injected_where_a_pod_is_missing_or_no_pod_matches() -> None:
     cluster = Cluster()
     cluster.all[0] = replace(cluster.all[0], ready=False)
@@ -176,16 +301,14 @@ async def test_nothing_is_injected_where_a_pod_is_missing_or_no_pod_matches() ->
 
 async def test_preflight_sweeps_what_an_earlier_run_left() -> None:
     cluster = Cluster()
-    left = experiments.pod_kill("old", "ns", {experiments.LEDGER: "books", experiments.RUN: "dead"}, ["x"])
-    await cluster.create(left)
+    await cluster.create(experiments.pod_kill(of_run("dead", "books", "old"), ["x"]))
     await injector(cluster).preflight(KILL)
     assert cluster.stored == {}
 
 
 async def test_healing_removes_this_runs_experiments_alone_and_twice_is_no_error() -> None:
     cluster = Cluster()
-    other = experiments.pod_kill("other", "ns", {experiments.LEDGER: "other", experiments.RUN: "run-1"}, ["x"])
-    await cluster.create(other)
+    await cluster.create(experiments.pod_kill(of_run("run-1", "other", "other"), ["x"]))
     subject = injector(cluster)
     injection = await subject.inject(KILL, Undo(cluster), Random(1))
     await subject.heal(injection)
@@ -193,40 +316,140 @@ async def test_healing_removes_this_runs_experiments_alone_and_twice_is_no_error
     assert list(cluster.stored) == ["other"]
 
 
-async def test_an_experiment_that_does_not_go_is_reported_with_the_command_and_not_forced(
+async def test_experiments_that_do_not_go_are_waited_for_once_reported_with_commands_and_not_forced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chaosmesh, "DELETION_SECONDS", 0.05)
-    monkeypatch.setattr(chaosmesh, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(chaosmesh, "DELETION_SECONDS", 0.1)
     cluster = Cluster()
     cluster.stuck = True
     subject = injector(cluster)
-    injection = await subject.inject(KILL, Undo(cluster), Random(1))
+    for _ in range(3):
+        injection = await subject.inject(KILL, Undo(cluster), Random(1))
+    began = asyncio.get_running_loop().time()
     with pytest.raises(CleanupFailed) as raised:
         await subject.heal(injection)
-    assert "cleanFinalizer=forced" in raised.value.next_step
-    assert len(cluster.stored) == 1
+    assert asyncio.get_running_loop().time() - began < 0.3, "one after the other they would not be done in time"
+    assert raised.value.next_step.count("cleanFinalizer=forced") == 3
+    assert len(cluster.stored) == 3
 
 
-async def test_a_pod_that_is_killed_stays_away_for_the_window_by_being_killed_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(chaosmesh, "KEEP_AWAY_SECONDS", 0.01)
+async def test_a_pod_that_is_killed_stays_away_for_the_window_by_being_killed_again() -> None:
     cluster = Cluster()
     subject = injector(cluster)
     injection = await subject.inject(KILL, Undo(cluster), Random(1))
     cluster.all = [replace(it, uid="new", ready=False) if it.name == injection.targets[0] else it for it in cluster.all]
-    (seen,) = await subject.during(injection, 0.1)
-    assert seen.shows_fault
+    cluster.errors = [KubernetesError("timed out")]
+    (seen,) = await subject.during(injection, 0.3)
+    assert seen.shows_fault, seen
     assert "killed 2 times" in seen.after
     assert len(cluster.stored) == 2
 
 
-async def test_a_pod_that_was_ready_in_the_window_disproves_the_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chaosmesh, "KEEP_AWAY_SECONDS", 0.01)
+async def test_a_pod_that_was_ready_in_the_window_disproves_the_fault() -> None:
     cluster = Cluster()
     subject = injector(cluster)
     injection = await subject.inject(KILL, Undo(cluster), Random(1))
     cluster.restart(injection.targets[0])
+    (seen,) = await subject.during(injection, 0.2)
+    assert not seen.shows_fault
+
+
+async def test_a_pod_that_nobody_could_look_at_was_not_shown_to_be_away() -> None:
+    cluster = Cluster()
+    subject = injector(cluster)
+    injection = await subject.inject(KILL, Undo(cluster), Random(1))
+    cluster.errors = [KubernetesError("timed out") for _ in range(1000)]
     (seen,) = await subject.during(injection, 0.1)
     assert not seen.shows_fault
+    assert "0 of 0 looks" in seen.after
+
+
+def api_pods(cluster: Cluster, count: int, *, ready: int) -> None:
+    cluster.all += [pod(f"books-api-{it}", "api", ready=it < ready) for it in range(count)]
+
+
+async def test_every_one_of_the_crashes_is_shown() -> None:
+    cluster = Cluster()
+    cluster.kills_pods = True
+    api_pods(cluster, 3, ready=3)
+    subject = injector(cluster)
+    injection = await subject.inject(CRASH, Undo(cluster), Random(1))
+    found = await subject.during(injection, 0.1)
+    assert [it.shows_fault for it in found] == [True] * 3
+    assert len(cluster.stored) == 4
+
+
+async def test_crashes_that_could_not_be_made_disprove_the_fault_and_say_why() -> None:
+    """An empty list of observations would have counted as a fault that lasted."""
+    cluster = Cluster()
+    cluster.kills_pods = True
+    api_pods(cluster, 3, ready=3)
+    subject = injector(cluster)
+    injection = await subject.inject(CRASH, Undo(cluster), Random(1))
+    cluster.all = [replace(it, ready=it.name == "books-api-0") for it in cluster.all]
+    found = await subject.during(injection, 0.05)
+    assert [it.shows_fault for it in found] == [False] * 3
+    assert "1 of 3 pods were ready, and one has to be left" in found[0].after
+    assert len(cluster.stored) == 1
+
+
+async def test_a_crash_waits_until_another_instance_is_back() -> None:
+    cluster = Cluster()
+    cluster.kills_pods = True
+    api_pods(cluster, 2, ready=1)
+    subject = injector(cluster)
+    injection = await subject.inject(CRASH, Undo(cluster), Random(1))
+    crashing = asyncio.create_task(subject.during(injection, 0.05))
+    await asyncio.sleep(0.03)
+    assert len(cluster.stored) == 1
+    cluster.all = [replace(it, ready=True) for it in cluster.all]
+    assert all(it.shows_fault for it in await crashing)
+    assert len(cluster.stored) == 4
+
+
+async def test_one_instance_alone_is_never_crashed() -> None:
+    cluster = Cluster()
+    api_pods(cluster, 1, ready=1)
+    with pytest.raises(NotApplicable) as raised:
+        await injector(cluster).preflight(CRASH)
+    assert "spec.api.replicas" in raised.value.next_step
+
+
+async def test_what_kubernetes_does_not_answer_once_is_asked_again_and_what_it_refuses_is_said() -> None:
+    cluster = Cluster()
+    subject = injector(cluster)
+    injection = await subject.inject(KILL, Undo(cluster), Random(1))
+    cluster.restart(injection.targets[0])
+    cluster.errors = [KubernetesError("timed out"), KubernetesError("forbidden", 403)]
+    assert not (await subject.evidence(injection)).proven
+    with pytest.raises(InjectionError, match="forbidden"):
+        await subject.evidence(injection)
+    assert (await subject.evidence(injection)).proven
+
+
+def test_an_experiment_that_no_controller_looks_at_says_so() -> None:
+    untouched = experiments.read({"metadata": {"name": "cut", "namespace": "ns"}}, "NetworkChaos")
+    assert untouched.injected() == (False, "no word of Chaos Mesh: does its controller run?")
+
+
+def test_an_experiment_that_hit_no_pod_says_what_the_namespace_may_lack() -> None:
+    """As Chaos Mesh 2.x leaves an experiment whose selector matched nothing."""
+    conditions = [
+        {"type": "Paused", "status": "False"},
+        {"type": "Selected", "status": "True"},
+        {"type": "AllInjected", "status": "True"},
+        {"type": "AllRecovered", "status": "True"},
+    ]
+    status = {"conditions": conditions, "experiment": {"desiredPhase": "Run"}}
+    at_work, said = experiments.read({"metadata": {"name": "c", "namespace": "n"}, "status": status}, "X").injected()
+    assert not at_work
+    assert "AllInjected=True, 0 pods hit" in said
+    assert "chaos-mesh.org/inject=enabled" in said
+
+
+def test_a_field_that_an_older_chaos_mesh_drops_is_found() -> None:
+    made = experiments.partition(of_run("r", "l", "n"), Selector(["ns"]), Selector(["ns"]), 60).manifest()["spec"]
+    assert experiments.dropped(made, made) == []
+    assert experiments.dropped(made, {**made, "mode": "", "gracePeriod": 0}) == []
+    kept = {key: value for key, value in made.items() if key != "direction"}
+    assert experiments.dropped(made, {**kept, "target": {"mode": "all"}}) == ["spec.target.selector", "spec.direction"]

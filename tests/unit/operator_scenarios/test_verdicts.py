@@ -96,8 +96,8 @@ def test_what_is_left_is_laid_at_the_door_of_who_could_not_say_that_it_had_heale
 
 
 def test_operator_and_run_name_the_same_command_for_an_experiment_that_stays() -> None:
-    stays = experiments.partition("cut", "ns", {}, {}, {}, 60)
-    assert release_command(stays) == experiments.release_command(stays)
+    stays = {"kind": "NetworkChaos", "metadata": {"name": "cut", "namespace": "ns"}}
+    assert release_command(stays) == experiments.read(stays, "NetworkChaos").release_command()
 
 
 def test_what_has_not_started_is_pending_and_what_is_under_way_is_running() -> None:

@@ -1,0 +1,51 @@
+"""A ledger's pods by their labels, and what a target in a cluster says of where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chronicle_chaos.faults import Component
+from chronicle_chaos.target import Target
+
+INSTANCE, COMPONENT, REGION = (
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/component",
+    "ledger.chronicle.dev/region",
+)
+COMPONENTS = {Component.COCKROACH: "cockroachdb", Component.NATS: "nats", Component.API: "api"}
+SPEAKING = ("api", "nats", "projector", "relay", "scenarios")
+"""Components whose pods speak with NATS, or look whether they could."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One ledger of one namespace."""
+
+    target: Target
+
+    @property
+    def namespace(self) -> str:
+        """Where it is."""
+        return str(self.target.details["namespace"])
+
+    @property
+    def ledger(self) -> str:
+        """What it is called."""
+        return str(self.target.details["ledger"])
+
+    @property
+    def nats(self) -> list[str]:
+        """Its NATS servers, as host:port."""
+        return [str(it) for it in self.target.details.get("nats", ())]
+
+    @property
+    def sides(self) -> Mapping[str, Sequence[str]]:
+        """The regions on each side of a partition; empty where there is no minority."""
+        sides: Mapping[str, Sequence[str]] = self.target.details.get("sides") or {}
+        return sides
+
+    def labels(self, component: Component | None = None) -> dict[str, str]:
+        """What selects its pods, of one component or all."""
+        chosen = {INSTANCE: self.ledger}
+        return chosen | ({COMPONENT: COMPONENTS[component]} if component else {})
