@@ -40,7 +40,7 @@ class TenOfHundred:
         unknown = sum(o.outcome == "info" for round_ in rounds.values() for o in round_)
         if unknown and not problems:
             raise CannotTell(f"the outcome of {unknown} withdrawals is unknown, so nobody can count to ten")
-        each = f"{self.accepted} accepted, {self.clients - self.accepted} refused"
+        each = f"{self.accepted} x 201 and {self.clients - self.accepted} x 409 insufficient_funds"
         return conclude(self.name, problems, f"{len(rounds)} rounds, in each {each}, balance 0", rounds=len(rounds))
 
     def _round(self, number: int, round_: list[Operation], account: FinalAccount) -> list[str]:

@@ -188,8 +188,13 @@ def test_a_sample_that_was_under_way_at_the_end_says_nothing() -> None:
 # ---- lag and replication -----------------------------------------------------------------------------------------
 
 
-def lagging(under_fault: int, last: int | None) -> Story:
+ACCEPTED = 130
+"""How many writes `loaded` has accepted under the fault."""
+
+
+def lagging(under_fault: int, last: int | None, before: int = 0) -> Story:
     story = loaded()
+    story.health(BASELINE + SECOND, "ok", lag_events=before)
     story.health(PROVEN + SECOND, "degraded", lag_events=under_fault)
     story.final.lag_events = last
     return story
@@ -200,9 +205,30 @@ def test_lag_that_grows_and_returns_to_zero_passes() -> None:
     assert (result.result, result.figures["largest"]) == (Result.PASSED, 120)
 
 
-@pytest.mark.parametrize("story", [lagging(0, 0), lagging(120, 3)], ids=["never-grew", "never-returned"])
+@pytest.mark.parametrize(
+    "story", [lagging(0, 0), lagging(1, 0, before=7), lagging(7, 0, before=7), lagging(20, 0), lagging(120, 3)],
+    ids=["never-grew", "shrank", "stayed", "grew-by-few-of-what-was-accepted", "never-returned"],
+)  # fmt: skip
 def test_lag_that_does_not_show_or_stays_fails(story: Story) -> None:
     assert judge(LagGrowsAndReturns(), story).result is Result.FAILED
+
+
+@given(before=st.integers(0, 300), under=st.integers(0, 300), last=st.integers(0, 2))
+@settings(deadline=None, max_examples=60)
+def test_lag_passes_exactly_where_it_grew_by_half_of_what_was_accepted_and_returned(
+    before: int, under: int, last: int
+) -> None:
+    result = judge(LagGrowsAndReturns(share=0.5), lagging(under, last, before)).result
+    assert (result is Result.PASSED) == (under - before >= ACCEPTED / 2 and last == 0)
+
+
+def test_lag_cannot_be_told_without_a_sample_before_the_fault_or_without_a_write_under_it() -> None:
+    story = lagging(120, 0)
+    story.events = [e for e in story.events if not (e.f == "health" and e.t_ns < INJECT)]
+    assert judge(LagGrowsAndReturns(), story).result is Result.INCONCLUSIVE
+    story = lagging(120, 0)
+    story.events = [e for e in story.events if e.f != "deposit"]
+    assert judge(LagGrowsAndReturns(), story).result is Result.INCONCLUSIVE
 
 
 def test_an_outbox_that_is_not_empty_at_the_end_fails() -> None:
@@ -230,6 +256,44 @@ def test_replication_that_becomes_whole_in_time_passes() -> None:
 )  # fmt: skip
 def test_replication_that_stays_broken_or_never_broke_fails(story: Story) -> None:
     assert judge(Replication(), story).result is Result.FAILED
+
+
+def test_replication_that_was_whole_for_a_moment_is_whole_only_from_when_it_stays_so() -> None:
+    story = replicated(2, 9, 3, 0)
+    story.health(HEAL + 6 * SECOND, "degraded", nodes_live=3, nodes_total=3, underreplicated=1)
+    assert judge(Replication(), story).result is Result.FAILED
+    story.health(HEAL + 8 * SECOND, "ok", nodes_live=3, nodes_total=3, underreplicated=0)
+    assert judge(Replication(), story).figures["wholeAfterMilliseconds"] == 8000
+
+
+def test_a_sample_that_does_not_say_how_many_ranges_lack_replicas_proves_nothing_either_way() -> None:
+    story = replicated(2, 9, 3, 0)
+    story.health(HEAL + 6 * SECOND, "ok", nodes_live=3, nodes_total=3)
+    assert judge(Replication(), story).figures["wholeAfterMilliseconds"] == 4000
+    story.health(HEAL + 7 * SECOND, "degraded", nodes_live=2, nodes_total=3)
+    assert judge(Replication(), story).result is Result.FAILED
+
+
+replication_samples = st.lists(
+    st.tuples(st.integers(2, 3), st.one_of(st.none(), st.integers(0, 2))), min_size=1, max_size=12
+)
+
+
+@given(replication_samples, st.integers(1, 15))
+@settings(deadline=None, max_examples=100)
+def test_replication_passes_exactly_where_it_is_whole_in_time_and_to_the_end(
+    samples: list[tuple[int, int | None]], deadline: int
+) -> None:
+    story = Story().nemesis()
+    story.recovery_seconds = float(deadline)
+    story.health(PROVEN + SECOND, "degraded", nodes_live=2, nodes_total=3, underreplicated=3)
+    for second, (live, ranges) in enumerate(samples, 1):
+        facts = {} if ranges is None else {"underreplicated": ranges}
+        story.health(HEAL + second * SECOND, "ok", nodes_live=live, nodes_total=3, **facts)
+    broken = [n for n, (live, ranges) in enumerate(samples, 1) if live < 3 or ranges]
+    whole = [n for n, said in enumerate(samples, 1) if said == (3, 0) and n > max(broken, default=0)]
+    in_time = bool(whole) and min(whole) <= deadline
+    assert (judge(Replication(), story).result is Result.PASSED) == in_time
 
 
 def test_replication_that_comes_after_the_deadline_fails() -> None:
