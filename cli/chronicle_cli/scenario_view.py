@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from chronicle_chaos.errors import UnreadableRun
+from chronicle_chaos.history import History, read_histories
 from chronicle_chaos.journal import Journal, ScenarioRecord
 from chronicle_chaos.options import Progress
+from chronicle_chaos.report.findings import findings, listing
 from chronicle_chaos.report.table import STYLES, rich_table
 
 
@@ -27,15 +30,23 @@ def progress_printer(console: Console | None = None) -> Progress:
 
 
 def print_journal(journal: Journal, run_dir: Path, console: Console | None = None) -> None:
-    """The table, what went wrong in words, and where the report is."""
+    """The table, what was found, what went wrong in words, and where the report is."""
     console = console or wide_enough()
-    print_records(journal.scenarios, console)
+    print_records(journal.scenarios, console, _histories(run_dir))
     console.print(f"\nseed {journal.seed}; report: {run_dir / 'report.html'}", markup=False, soft_wrap=True)
 
 
-def print_records(records: Sequence[ScenarioRecord], console: Console) -> None:
-    """The table, and in words whatever did not pass or could not be cleaned up."""
+def print_records(
+    records: Sequence[ScenarioRecord], console: Console, histories: Mapping[str, History] | None = None
+) -> None:
+    """The table, what was found, and in words whatever did not pass or could not be cleaned up."""
     console.print(rich_table(records))
+    found = {record.name: findings(record, (histories or {}).get(record.name)) for record in records}
+    lines = list(listing({name: lines for name, lines in found.items() if lines}))
+    if lines:
+        console.print()
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
     for record in records:
         if record.verdict != "Passed":
             because = f" ({record.reason})" if record.reason else ""
@@ -43,6 +54,14 @@ def print_records(records: Sequence[ScenarioRecord], console: Console) -> None:
             console.print(record.message, markup=False, soft_wrap=True)
         if record.cleanup.result == "CleanupFailed":
             console.print(f"{record.name}: cleanup failed: {record.cleanup.message}", markup=False, soft_wrap=True)
+
+
+def _histories(run_dir: Path) -> Mapping[str, History]:
+    """None that can be read is no reason to hide the verdicts."""
+    try:
+        return read_histories(run_dir / "history.jsonl")
+    except UnreadableRun:
+        return {}
 
 
 def wide_enough() -> Console:

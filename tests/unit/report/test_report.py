@@ -17,6 +17,7 @@ from rich.console import Console
 from chronicle_chaos.history import read_histories
 from chronicle_chaos.journal import Journal, ScenarioRecord, TargetRecord, read_journal, write_journal
 from chronicle_chaos.report import charts, junit, page, write_report
+from chronicle_chaos.report.findings import findings, listing
 from chronicle_chaos.report.series import all_series
 from chronicle_chaos.report.table import plain_table, rich_table
 from support.recorded_run import write_recorded_run
@@ -49,8 +50,10 @@ def test_the_report_of_the_recorded_run_is_the_one_that_was_looked_at(run: Path)
     assert {path.name for path in written} == {"report.html", "junit.xml", "timeline.png"}
     compare("report.html", (run / "report.html").read_text(encoding="utf-8"))
     compare("junit.xml", (run / "junit.xml").read_text(encoding="utf-8"))
-    compare("table.txt", plain_table(read_journal(run).scenarios))
     histories = read_histories(run / "history.jsonl")
+    records = read_journal(run).scenarios
+    lines = listing({r.name: found for r in records if (found := findings(r, histories.get(r.name)))})
+    compare("table.txt", plain_table(records) + "\n" + "\n".join(lines) + "\n")
     series = {name: all_series(history) for name, history in histories.items()}
     compare("series.json", msgspec.json.format(msgspec.json.encode(series)).decode() + "\n")
 
