@@ -19,11 +19,18 @@ from chronicle_chaos.steadiness import SteadyState
 from chronicle_chaos.target import Target
 
 
-def shortened(name: str, *, prove: float = 45.0) -> Scenario:
-    """A scenario with all of its checks, and a steady state that is looked at for a shorter time."""
+def shortened(name: str, *, recovery: float | None = None, **deadlines: float) -> Scenario:
+    """A scenario with all of its checks, and a steady state that is looked at for a shorter time. `deadlines` are those
+    of `Deadlines`; `recovery` is for what will not recover."""
     (scenario,) = find([name])
     steadiness = SteadyState(window=1.5, settle=1.0)
-    return replace(scenario, steadiness=steadiness, warm_up=0.5, deadlines=Deadlines(prove=prove))
+    return replace(
+        scenario,
+        steadiness=steadiness,
+        warm_up=0.5,
+        recovery=recovery or scenario.recovery,
+        deadlines=Deadlines(**deadlines),
+    )
 
 
 async def run_on_this_machine(

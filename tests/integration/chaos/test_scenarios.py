@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -14,7 +13,8 @@ import pytest
 from chronicle_chaos.journal import read_journal
 from chronicle_chaos.rejudging import judge_again
 
-COMMAND = [str(Path(sys.executable).with_name("chronicle")), "scenario", "run"]
+CHRONICLE = str(Path(sys.executable).with_name("chronicle"))
+COMMAND = [CHRONICLE, "scenario", "run"]
 
 
 def environment() -> dict[str, str]:
@@ -22,21 +22,40 @@ def environment() -> dict[str, str]:
     return {**os.environ, "CHRONICLE_COCKROACH": "", "PATH": "/usr/bin:/bin", "NO_COLOR": "1"}
 
 
-async def test_the_command_runs_a_scenario_and_leaves_its_files(tmp_path: Path) -> None:
+@pytest.mark.timeout(600)
+async def test_the_demo_breaks_a_real_ledger_and_says_what_came_of_it(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, "concurrent-withdrawals", "network-partition", "--duration", "4", "--seed", "5", "--json",
-        "--runs", str(tmp_path / "runs"), env=environment(), stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        CHRONICLE, "demo", "--database", "postgres", "--duration", "12", "--seed", "5",
+        cwd=tmp_path, env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, progress = await process.communicate()
-    journal = json.loads(out)
-    verdicts = {s["name"]: s["verdict"] for s in journal["scenarios"]}
-    assert verdicts == {"concurrent-withdrawals": "Passed", "network-partition": "NotApplicable"}, progress.decode()
-    assert process.returncode == 0
-    assert journal["scenarios"][1]["message"].endswith("chronicle fetch cockroach")
-    assert b"steady-state" in progress
     run_dir = (tmp_path / "runs" / "latest").resolve()
-    assert {"journal.json", "history.jsonl", "final", "undo.jsonl"} <= {p.name for p in run_dir.iterdir()}
+    journal = read_journal(run_dir)
+    assert {s.name: s.verdict for s in journal.scenarios} == {
+        "concurrent-withdrawals": "Passed",
+        "nats-outage": "Passed",
+        "api-crash": "Passed",
+        "cockroach-node-failure": "NotApplicable",
+        "network-partition": "NotApplicable",
+    }, progress.decode()
+    assert process.returncode == journal.exit_status == 0
+    for record in journal.scenarios[:3]:
+        assert record.fault_confirmed
+        assert record.evidence
+        assert record.cleanup.result == "Clean"
+        assert record.lost_writes == 0
+    assert journal.scenarios[4].message.endswith("chronicle fetch cockroach")
+    assert journal.versions["postgresql"]
+    assert b"steady-state" in progress
+    assert b"in each 10 x 201 and 90 x 409 insufficient_funds, balance 0" in out
+    assert out.count(b"all accounts sum to 0; no balance below its floor; nothing lost; nothing twice;") == 3
+    assert out.count(b"read model: ") == out.count(b" events behind at most, 0 at the end") == 3
+    shown = [line.split() for line in out.decode().splitlines()]
+    assert [line[-1] for line in shown[1:6]] == [s.verdict for s in journal.scenarios]
+    assert (tmp_path / shown[-1][-1]).samefile(run_dir / "report.html")
+    assert {"journal.json", "history.jsonl", "final", "undo.jsonl", "report.html", "junit.xml"} <= {
+        p.name for p in run_dir.iterdir()
+    }
     assert all(not r.differences for r in judge_again(run_dir))
 
 
@@ -60,3 +79,21 @@ async def test_an_interrupted_run_heals_and_leaves_no_process(tmp_path: Path, nu
     assert (record.verdict, record.cleanup.result) == ("Aborted", "Clean")
     assert record.fault_window is not None
     assert record.fault_window.healed is not None
+
+
+async def test_interrupted_while_the_ledger_starts_it_says_so_and_leaves_the_latest_run_alone(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "nats-outage", "--runs", str(runs), env=environment(),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    async with asyncio.timeout(120):
+        first = await process.stderr.readline()
+        assert b"start" in first
+        process.send_signal(signal.SIGINT)
+        out, said = await process.communicate()
+    assert process.returncode == 3, said.decode()
+    assert b"interrupted before anything was broken" in said
+    assert b"Traceback" not in said
+    assert (out, list(runs.iterdir())) == (b"", [])

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
 from chronicle_chaos.faults import Fault
 from chronicle_chaos.injection import Injection, Observation, UndoLog
 from chronicle_chaos.injectors.local import LocalInjector
-from chronicle_chaos.local.binaries import find_cockroach
+from chronicle_chaos.journal import Journal, read_journal
+from chronicle_chaos.local.binaries import chronicle, find_cockroach
+from chronicle_chaos.rejudging import judge_again
 from support.scenario_runs import failed_checks, run_on_this_machine, shortened
 
 pytestmark = pytest.mark.sabotage
@@ -25,7 +29,6 @@ TIMED = {"availability", "health"}
     ("sabotage", "finds"),
     [
         ("idempotency", {"exactly-once"}),
-        ("balance-floor", {"ten-of-hundred", "floor", "agreement"}),
         ("version-check", {"ten-of-hundred", "conservation", "durability", "linearizability", "agreement"}),
         ("outbox-transaction", {"agreement"}),
         ("projector-rule", {"agreement"}),
@@ -37,6 +40,38 @@ async def test_each_guarantee_has_checks_that_fail_without_it(sabotage: str, fin
     )
     assert record.verdict == "Failed", record.message
     assert set(failed_checks(record)) - TIMED == finds, failed_checks(record)
+
+
+async def test_a_relay_that_drops_is_found_once_nats_is_back(tmp_path: Path) -> None:
+    record = await run_on_this_machine(
+        shortened("nats-outage", recovery=10.0, drain=5.0),
+        tmp_path,
+        database="postgres",
+        window=3.0,
+        sabotage="relay-early-delete",
+    )
+    assert record.fault_confirmed
+    assert record.verdict == "Failed", record.message
+    assert set(failed_checks(record)) - TIMED - {"lag", "latency"} == {"agreement"}, failed_checks(record)
+
+
+async def test_the_command_fails_a_ledger_without_floors_and_its_files_say_the_same(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        str(chronicle()), "scenario", "run", "concurrent-withdrawals", "--database", "postgres", "--duration", "3",
+        "--seed", "11", "--rate", "60", "--sabotage", "balance-floor", "--json", "--runs", str(tmp_path / "runs"),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, said = await process.communicate()
+    assert process.returncode == 1, said.decode()
+    run_dir = (tmp_path / "runs" / "latest").resolve()
+    journal = read_journal(run_dir)
+    assert msgspec.json.decode(out, type=Journal) == journal
+    assert journal.sabotage == "balance-floor"
+    (record,) = journal.scenarios
+    assert record.verdict == "Failed"
+    assert set(failed_checks(record)) - TIMED == {"ten-of-hundred", "floor", "agreement"}, failed_checks(record)
+    assert (run_dir / "logs" / "api-1.log").exists()
+    assert all(not r.differences for r in judge_again(run_dir))
 
 
 @pytest.mark.alone
