@@ -42,7 +42,7 @@ class Credentials:
 
     `expires` is the earliest end of a certificate (None without TLS). `problem` is a sentence for people: a Secret is
     there that cannot be used, and is left alone. `authority` is the authority's certificate (PEM), for whoever calls
-    the API; None without TLS.
+    the API; None without TLS. `missing` are names under which no Secret was found: one may be there without its labels.
     """
 
     create: Sequence[Manifest] = ()
@@ -51,6 +51,7 @@ class Credentials:
     expires: datetime | None = None
     problem: str = ""
     authority: str | None = None
+    missing: Sequence[str] = ()
 
 
 @dataclass
@@ -63,11 +64,13 @@ class _Draft:
     apply: list[Manifest] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     expiries: list[datetime] = field(default_factory=list)
+    missing: set[str] = field(default_factory=set)
 
     def data(self, name: str) -> dict[str, bytes] | None:
         """Return what a Secret holds, None where there is no such Secret."""
         found = self.existing.get(name)
         if found is None:
+            self.missing.add(name)
             return None
         return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
 
@@ -119,6 +122,7 @@ def ensure(
         expires=min(draft.expiries, default=None),
         problem=problem,
         authority=authority,
+        missing=sorted(draft.missing),
     )
 
 

@@ -27,7 +27,10 @@ class InvalidSpec(Exception):
 
 @dataclass(frozen=True)
 class Desired:
-    """The wanted objects. `create` is created where it is missing and never overwritten; `manifests` are applied."""
+    """The wanted objects. `create` is created where it is missing and never overwritten; `manifests` are applied.
+
+    `missing_secrets` were not among those observed, which are found by their labels: whoever sees some looks by name.
+    """
 
     spec: ChronicleLedgerSpec
     manifests: Sequence[Manifest]
@@ -36,6 +39,7 @@ class Desired:
     health_url: str
     authority: str | None
     expires: datetime | None = None
+    missing_secrets: Sequence[str] = ()
 
     @property
     def hibernated(self) -> bool:
@@ -70,6 +74,7 @@ def desired(seen: Observation, now: datetime) -> Desired:
         names.api_url(ledger, namespace, tls=spec.tls_managed) + "/health",
         held.authority,
         held.expires,
+        held.missing,
     )
 
 

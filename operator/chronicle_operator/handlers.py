@@ -59,6 +59,12 @@ class Watch:
             self._queue.wake(LedgerKey(str(meta["namespace"]), str(ledger)))
 
 
+def watched(settings: Settings) -> tuple[Kind, ...]:
+    """Return the kinds of children to watch. Secrets of other tenants are none of our business: with every namespace
+    served they are not watched."""
+    return tuple(it for it in kinds.CHILDREN if settings.namespaces or it is not kinds.SECRET)
+
+
 def register(registry: kopf.OperatorRegistry, watch: Watch, children: tuple[Kind, ...]) -> None:
     """Have Kopf watch ledgers and children."""
 

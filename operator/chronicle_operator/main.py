@@ -12,7 +12,7 @@ import aiohttp
 import kopf
 from kopf._core.engines.peering import Identity
 
-from chronicle_operator import handlers, kinds, kube, web
+from chronicle_operator import handlers, kube, web
 from chronicle_operator.health import HealthClient
 from chronicle_operator.liveness import Heartbeat, Liveness
 from chronicle_operator.metrics import Metrics
@@ -61,8 +61,7 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(runner.cleanup)
 
         registry = kopf.OperatorRegistry()
-        # Secrets of other tenants are none of our business: with every namespace served they are not watched.
-        children = tuple(it for it in kinds.CHILDREN if settings.namespaces or it is not kinds.SECRET)
+        children = handlers.watched(settings)
         handlers.register(registry, handlers.Watch(queue, reconciler.forget), children)
         loop = asyncio.create_task(resync(client, queue, heartbeat, settings), name="resync")
         stack.push_async_callback(_cancel, loop)

@@ -128,8 +128,8 @@ class Reconciler:
         seen = await observe(self._kube, ledger)
         try:
             wanted = desired(seen, self._clock())
-            if wanted.create:
-                seen = await find_secrets(self._kube, seen, [name(it) for it in wanted.create])
+            if wanted.missing_secrets:
+                seen = await find_secrets(self._kube, seen, wanted.missing_secrets)
                 wanted = desired(seen, self._clock())
         except InvalidSpec as invalid:
             return _Outcome(report.invalid(ledger, str(invalid)))

@@ -180,6 +180,19 @@ async def test_a_key_taken_out_of_its_secret_by_hand_stops_nothing() -> None:
     assert world.kube.find(kinds.DEPLOYMENT, "main-relay")["spec"]["replicas"] == 4
 
 
+@pytest.mark.parametrize("name", ["main-ca", "main-admin-key"])
+async def test_a_secret_that_lost_its_labels_is_found_by_its_name_and_kept(name: str) -> None:
+    world = await ready()
+    secret = world.kube.find(kinds.SECRET, name)
+    data = dict(secret["data"])
+    secret["metadata"]["labels"] = {}
+    await world.reconcile()
+    secret = world.kube.find(kinds.SECRET, name)
+    assert secret["data"] == data
+    assert secret["metadata"]["labels"]["app.kubernetes.io/instance"] == "main"
+    assert world.condition("CertificatesReady")["status"] == "True"
+
+
 async def test_a_pause_leaves_the_gauge_of_a_ready_ledger_at_one() -> None:
     world = await ready()
     world.edit(reconciliation="Paused")

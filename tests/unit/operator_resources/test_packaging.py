@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from chronicle_operator import crd, kinds, packaging, rbac
+from chronicle_operator import crd, packaging, rbac
 from chronicle_operator.crd.structural import of_model
 from chronicle_operator.spec import ChronicleLedgerSpec, seconds
 from support.kubernetes_schema import problems
@@ -112,50 +111,6 @@ def test_cluster_wide_there_are_no_secrets() -> None:
     for role in documents:
         if role["kind"] == "ClusterRole" and role["metadata"]["name"] in bound:
             assert all("secrets" not in rule["resources"] for rule in role["rules"])
-
-
-def test_the_roles_allow_the_calls_that_the_code_makes_and_no_other_kind() -> None:
-    granted = [*rbac.rules(), *rbac.secret_rules()]
-    for kind in kinds.CHILDREN:
-        for verb in ("get", "list", "watch", "create", "patch", "delete"):
-            assert rbac.allows(granted, verb, kind), f"{verb} {kind.plural}"
-    for kind, verbs in CALLS.items():
-        for verb in verbs:
-            assert rbac.allows(granted, verb, kind), f"{verb} {kind.plural}"
-    known = {(kind.group, kind.plural) for kind in (*kinds.CHILDREN, *CALLS)}
-    known |= {("chaos-mesh.org", "podchaos"), ("chaos-mesh.org", "networkchaos")}
-    for rule in granted:
-        for resource in rule["resources"]:
-            assert (rule["apiGroups"][0], resource.partition("/")[0]) in known, resource
-
-
-CALLS = {
-    kinds.LEDGER: ("get", "list", "watch"),
-    kinds.POD: ("get", "list", "delete"),
-    kinds.VOLUME_CLAIM: ("list", "delete"),
-    kinds.EVENT: ("create",),
-}
-
-
-def test_each_call_in_the_code_names_a_kind_that_the_roles_know() -> None:
-    """Every `kube.<verb>(kinds.<KIND>, …)` in the operator's source is allowed."""
-    granted = [*rbac.rules(), *rbac.secret_rules()]
-    calls = set()
-    for file in (ROOT / "operator" / "chronicle_operator").rglob("*.py"):
-        calls |= set(re.findall(r"kube\.(get|list|create|delete)\(\s*kinds\.([A-Z_]+)", file.read_text()))
-    assert ("delete", "POD") in calls
-    for verb, name in calls:
-        assert rbac.allows(granted, verb, getattr(kinds, name)), f"{verb} {name}"
-
-
-def test_what_scenario_runs_may_do_the_operator_may_hand_on() -> None:
-    from chronicle_operator.resources.accounts import scenario_rules
-    from support.ledger_specs import context
-
-    for rule in scenario_rules(context()):
-        for resource in rule["resources"]:
-            kind = kinds.Kind(rule["apiGroups"][0], "", "", resource)
-            assert all(rbac.allows(rbac.rules(), verb, kind) for verb in rule["verbs"]), resource
 
 
 def test_values_and_their_schema_have_the_same_keys() -> None:
