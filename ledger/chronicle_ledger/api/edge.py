@@ -6,6 +6,7 @@ wrapped `send`.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from typing import Any
@@ -25,6 +26,10 @@ log = logs.get("chronicle_ledger.api.request")
 OPEN = frozenset({"/health", "/livez", "/readyz", "/metrics", "/docs", "/docs/oauth2-redirect", "/openapi.json"})
 """What answers without a key, also where a key file is set."""
 
+_CUT = (
+    "This replica is shutting down and could not wait for the answer. Retry with the same idempotency key: nothing is"
+    " posted twice."
+)
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
@@ -60,6 +65,12 @@ class Edge:
             # Refused before its body was read: what is still under way must not be taken for the next request.
             sender.closing = sender.closing or length > 0 or chunked
             await refuse(problem, scope, sender)
+        except asyncio.CancelledError:
+            # By the listener alone, at the end of the drain. It would answer 500, which says that something is wrong
+            # here, and not that the outcome is unknown.
+            if sender.status:
+                raise
+            await refuse(Problem("deadline_exceeded", _CUT), scope, sender)
         finally:
             metrics.REQUESTS_IN_FLIGHT.dec()
             self._account(scope, sender.status, time.perf_counter() - started)

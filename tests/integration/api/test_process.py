@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -110,6 +111,17 @@ def test_without_its_database_a_request_is_told_to_come_again(stranded: Api, met
     assert int(answer.headers["retry-after"]) >= 1
 
 
+def test_the_log_has_a_request_under_the_id_that_it_came_with(stranded: Api) -> None:
+    identity = f"order-{uuid.uuid4()}"
+    answer = httpx.get(f"{stranded.url}/v1/accounts?limit=1", headers={"X-Request-Id": identity}, timeout=10)
+    assert answer.headers["x-request-id"] == answer.json()["instance"] == identity
+    logged = [line for line in stranded.lines() if line.get("request_id") == identity]
+    (line,) = [line for line in logged if line["event"] == "request"]
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/v1/accounts", 503)
+    other = [line for line in stranded.lines() if line["event"] == "request" and line not in logged]
+    assert identity not in {line["request_id"] for line in other}
+
+
 def test_an_api_is_not_ready_before_the_schema_is_there(postgres_url: str, start_api: Callable[..., Api]) -> None:
     api = start_api(postgres_url, wait=False)
     until(lambda: "chronicle migrate" in httpx.get(f"{api.url}/health").text, "health names the command to run")
@@ -158,6 +170,41 @@ def test_a_drain_under_load_loses_nothing_that_was_answered(
             worker.result()
     with start_api(url).client() as client:
         assert Ledger(client).balance(account) == len(answered)
+
+
+def test_a_request_longer_than_the_drain_does_not_keep_the_process_from_ending(
+    new_database: Callable[[], str], start_api: Callable[..., Api]
+) -> None:
+    """Its caller is told that the outcome is unknown, and sends it again under its key: it is posted once."""
+    url = new_database()
+    patient = start_api(url, STATEMENT_TIMEOUT="50", REQUEST_DEADLINE="60", DRAIN_TIMEOUT="1")
+    with patient.client() as client:
+        account = Ledger(client).open()
+    path, key = f"/v1/accounts/{account}/deposits", uuid.uuid4().hex
+
+    def deposit(api: Api) -> httpx.Response:
+        with api.client() as client:
+            return Ledger(client).post(path, {"amount": 7}, key=key)
+
+    waiting = b"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with (
+        psycopg.connect(url) as blocker,
+        psycopg.connect(url, autocommit=True) as watcher,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        blocker.execute("SELECT id FROM account FOR UPDATE")
+        cut = threads.submit(deposit, patient)
+        until(lambda: watcher.execute(waiting).fetchone() == (1,), "the deposit waits for its account")
+        begun = time.monotonic()
+        patient.process.send_signal(signal.SIGTERM)
+        assert patient.process.wait(30) == 0
+        assert time.monotonic() - begun < 15, "one second is what it may take; a minute is what it would"
+        assert (cut.result().status_code, cut.result().json()["code"]) == (503, "deadline_exceeded")
+        assert any(line["event"].startswith("postings not finished in time") for line in patient.lines())
+    successor = start_api(url)
+    assert deposit(successor).status_code == 201
+    with successor.client() as client:
+        assert Ledger(client).balance(account) == 7
 
 
 def certificate(folder: Path, name: str) -> None:
