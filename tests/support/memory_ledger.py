@@ -52,7 +52,8 @@ class Refused(Exception):
 @dataclass
 class MemoryLedger:
     """`bugs` turn guarantees off: idempotency, balance-floor, version-check, forgets, loses-account, stale-reads,
-    split-brain (region-b has a write of its own), wrong-view, silent-health. `broken` makes every request but /health
+    split-brain (region-b has a write of its own), wrong-view, silent-health, blames-another (component
+    for the fault). `broken` makes every request but /health
     fail as it says: `refuse` (503) or `hang`."""
 
     bugs: frozenset[str] = frozenset()
@@ -128,8 +129,12 @@ class MemoryLedger:
 
     def _health(self) -> web.Response:
         bad = self.broken is not None and "silent-health" not in self.bugs
-        body = {"status": "degraded" if bad else "ok",
-                "components": {"database": {"status": "ok", "nodes_live": 2 if bad else 3, "nodes_total": 3,
+        if bad and "blames-another" in self.bugs:
+            components = {"database": {"status": "ok"}, "nats": {"status": "down"}}
+            return web.json_response({"status": "degraded", "components": components})
+        status = "degraded" if bad else "ok"
+        body = {"status": status,
+                "components": {"database": {"status": status, "nodes_live": 2 if bad else 3, "nodes_total": 3,
                                             "ranges_underreplicated": 7 if bad else 0},
                                "read_model": {"lag_events": 5 if bad else 0, "lag_seconds": 0},
                                "relay": {"backlog": 0}}}  # fmt: skip

@@ -14,13 +14,22 @@ from chronicle_chaos.verdict import CheckResult
 class HealthSays:
     """What `/health` must say where `where` begins the target (`lb`, or a region's name for its instances).
 
-    Before the fault always `ok`; from `within` seconds after it was proven until it is healed, one of `during`
-    (`none` stands for no answer at all); the last word after recovery `ok` again.
+    Before the fault always `ok`. Under it, from `within` seconds after it was proven until it is healed, one of
+    `during` (`none` stands for no answer at all), and from `notices` seconds on (by default: `within`) anything but
+    `ok`: between the two a stall may be reported as what it is, but not denied. After recovery the last word of each
+    target is `ok` again.
+
+    `blames` names the component (`database`, `nats`) that has to be the reason: not `ok` itself in each report that is
+    judged by `during`. With `misses_nodes` such a report must also count fewer nodes alive than there are, where it
+    counts them.
     """
 
     during: frozenset[str]
     where: str = "lb"
     within: float = 5.0
+    notices: float | None = None
+    blames: str = ""
+    misses_nodes: bool = False
     name: str = "health"
     safety: bool = False
 
@@ -28,41 +37,62 @@ class HealthSays:
         """Judge by the samples in the history."""
         times = case.timeline
         samples = [o for o in case.history.health if o.target is not None and o.target.startswith(self.where)]
-        if (
-            times.baseline_from is None
-            or times.inject_asked is None
-            or times.proven is None
-            or times.heal_asked is None
-        ):
+        since, until, proven, heal = times.baseline_from, times.inject_asked, times.proven, times.heal_asked
+        if since is None or until is None or proven is None or heal is None:
             raise CannotTell("there was no fault to speak of")
-        since, until, heal = times.baseline_from, times.inject_asked, times.heal_asked
-        start = times.proven + nanoseconds(self.within)
-        before = [o for o in samples if since <= o.invoked_ns and (o.completed_ns or until) < until]
-        under = [o for o in samples if start <= o.invoked_ns and (o.completed_ns or heal) < heal]
-        unanswered = [o for o in samples if start <= o.invoked_ns < heal and said(o) == "none"]
+        start = proven + nanoseconds(self.within)
+        notice = proven + nanoseconds(self.within if self.notices is None else self.notices)
+        before = [o for o in samples if since <= o.invoked_ns and o.ended_ns is not None and o.ended_ns < until]
+        under = [o for o in samples if proven <= o.invoked_ns < heal and _was_under(o, heal)]
+        looked = [o for o in under if o.invoked_ns >= start]
+        if not before or not looked:
+            raise CannotTell(
+                f"{self.where}: {len(before)} samples before and {len(looked)} under the fault are too few"
+            )
+        problems = [f"{_who(o)} said {said(o)} before the fault" for o in before if said(o) != "ok"]
+        wanted = " or ".join(sorted(self.during))
+        denies = [o for o in under if notice <= o.invoked_ns < start and said(o) == "ok" and "ok" not in self.during]
+        wrong = [o for o in looked if said(o) not in self.during]
+        problems += [
+            f"{_who(o)} said {said(o)} {(o.invoked_ns - proven) / 1e9:.1f} s into the fault (true: {wanted})"
+            for o in denies + wrong
+        ]
+        problems += [
+            f"{_who(o)} said {said(o)} for another reason: {reason}"
+            for o in looked
+            if said(o) in self.during and (reason := self._another_reason(o))
+        ]
         # A sample that was under way when the sampler was stopped says nothing.
         after = [
             o
             for o in samples
             if times.recovered is not None and o.invoked_ns >= times.recovered and o.ended_ns is not None
         ]
-        if not before or not (under or unanswered):
-            raise CannotTell(f"{self.where}: {len(before)} samples before and {len(under)} under the fault are too few")
-        problems = [f"{_who(o)} said {said(o)} before the fault" for o in before if said(o) != "ok"]
-        looked = under + [o for o in unanswered if o not in under]
-        wanted = " or ".join(sorted(self.during))
-        problems += [
-            f"{_who(o)} said {said(o)} {(o.invoked_ns - times.proven) / 1e9:.1f} s into the fault (true: {wanted})"
-            for o in looked
-            if said(o) not in self.during
-        ]
-        if after and said(after[-1]) != "ok":
-            problems.append(f"{_who(after[-1])} still said {said(after[-1])} at the end")
+        last = {o.target: o for o in after}
+        problems += [f"{_who(o)} still said {said(o)} at the end" for o in last.values() if said(o) != "ok"]
+        if not after and not problems:
+            raise CannotTell(f"{self.where}: no sample after recovery, so nobody knows what it said then")
         heard = sorted({said(o) for o in looked})
         return conclude(
             self.name, problems, f"{self.where} said {' and '.join(heard)} under the fault, ok before and after",
             before=len(before), during=len(looked), after=len(after),
         )  # fmt: skip
+
+    def _another_reason(self, sample: Operation) -> str:
+        """Why this report's status is no word about the fault, in words; empty where it is one."""
+        if said(sample) in {"none", "ok"}:
+            return ""
+        told = sample.answered
+        if self.blames and told.get(self.blames, "ok") == "ok":
+            return f"{self.blames} is {told.get(self.blames, 'not mentioned')}"
+        if self.misses_nodes and "nodes_live" in told and told["nodes_live"] >= told.get("nodes_total", 0):
+            return f"{told['nodes_live']} of {told.get('nodes_total')} nodes live"
+        return ""
+
+
+def _was_under(sample: Operation, heal_ns: int) -> bool:
+    """Whether the sample saw nothing but the fault; one that nobody answered did, however long one waited for it."""
+    return said(sample) == "none" or (sample.ended_ns is not None and sample.ended_ns < heal_ns)
 
 
 def said(sample: Operation) -> str:

@@ -7,6 +7,7 @@ from chronicle_chaos.checkers.availability import Availability
 from chronicle_chaos.checkers.catching_up import Replication
 from chronicle_chaos.checkers.health import HealthSays
 from chronicle_chaos.faults import Component, NodeKill
+from chronicle_chaos.scenarios.liveness import NOTICED
 from chronicle_chaos.scenarios.scenario import Scenario
 
 # A killed leaseholder stalls its ranges until its leases have run out and each range has found a new one: 7 to 17 s on
@@ -28,6 +29,6 @@ SCENARIO = Scenario(
         *ALWAYS,
         Availability(share=0.95, gap=STALL, accepted=50),
         Replication(),
-        HealthSays(during=frozenset({"degraded"}), within=STALL),
+        HealthSays(during=frozenset({"degraded"}), within=STALL, notices=NOTICED, blames="database", misses_nodes=True),
     ),
 )

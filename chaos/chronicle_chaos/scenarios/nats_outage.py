@@ -24,6 +24,6 @@ SCENARIO = Scenario(
         Availability(share=0.99, gap=5.0, accepted=50),
         Latency(factor=2.0, least=0.25),
         LagGrowsAndReturns(),
-        HealthSays(during=frozenset({"degraded"}), within=6.0),
+        HealthSays(during=frozenset({"degraded"}), within=6.0, blames="nats"),
     ),
 )

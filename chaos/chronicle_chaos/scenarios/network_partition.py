@@ -9,6 +9,7 @@ from chronicle_chaos.checkers.partition import MajorityAccepts, MinorityRejects
 from chronicle_chaos.checkers.regions_agree import RegionsAgree
 from chronicle_chaos.faults import Partition
 from chronicle_chaos.region_probes import RegionProbes
+from chronicle_chaos.scenarios.liveness import NOTICED
 from chronicle_chaos.scenarios.scenario import Scenario
 
 CUT = Partition()
@@ -30,7 +31,21 @@ SCENARIO = Scenario(
         MajorityAccepts(CUT.majority, settle=20.0),
         RegionsAgree(),
         Availability(share=0.9, gap=30.0, accepted=50),
-        HealthSays(during=frozenset({"degraded"}), where=CUT.majority, within=20.0),
-        HealthSays(during=frozenset({"down", "none"}), where=CUT.minority, within=20.0, name="health-minority"),
+        HealthSays(
+            during=frozenset({"degraded"}),
+            where=CUT.majority,
+            within=20.0,
+            notices=NOTICED,
+            blames="database",
+            misses_nodes=True,
+        ),
+        HealthSays(
+            during=frozenset({"down", "none"}),
+            where=CUT.minority,
+            within=20.0,
+            notices=NOTICED,
+            blames="database",
+            name="health-minority",
+        ),
     ),
 )

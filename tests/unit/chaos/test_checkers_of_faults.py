@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -185,6 +186,84 @@ def test_a_sample_that_was_under_way_at_the_end_says_nothing() -> None:
     assert "still said none at the end" in judge(DEGRADED, story).message
 
 
+def test_from_when_it_must_have_noticed_ok_is_denial_while_a_stall_may_still_be_told() -> None:
+    checker = HealthSays(frozenset({"degraded"}), within=8.0, notices=5.0)
+    story = sampled("degraded")
+    story.health(PROVEN + 4 * SECOND + 1, "ok")
+    story.health(PROVEN + 6 * SECOND + 1, "down")
+    story.health(PROVEN + 7 * SECOND + 1, None)
+    assert judge(checker, story).result is Result.PASSED
+    denied = story.copy()
+    denied.health(PROVEN + 6 * SECOND + 2, "ok")
+    assert "said ok 6.0 s into the fault" in judge(checker, denied).message
+    story.health(PROVEN + 9 * SECOND + 1, "down")
+    assert "said down 9.0 s into the fault" in judge(checker, story).message
+
+
+def test_an_unanswered_sample_before_the_fault_counts_and_one_that_the_fault_cut_off_does_not() -> None:
+    story = sampled("degraded")
+    story.operation("health", {}, INJECT - 1, INJECT + 9, "info", process="health-x", key="cut", status=None)
+    assert judge(DEGRADED, story).result is Result.PASSED
+    story.health(INJECT - SECOND + 1, None)
+    assert "said none before the fault" in judge(DEGRADED, story).message
+
+
+def test_without_a_sample_after_recovery_nobody_knows() -> None:
+    story = sampled("degraded")
+    late = {e.key for e in story.events if e.f == "health" and e.t_ns >= RECOVERED}
+    story.events = [e for e in story.events if e.key is None or e.key not in late]
+    assert judge(DEGRADED, story).result is Result.INCONCLUSIVE
+    story.health(PROVEN + 9 * SECOND + 1, "ok")
+    assert judge(DEGRADED, story).result is Result.FAILED  # what is known to be wrong stays so
+
+
+def test_the_last_word_of_each_instance_counts() -> None:
+    checker = HealthSays(frozenset({"degraded"}), where="region-a", within=3.0)
+    story = sampled("degraded", target="region-a/1")
+    story.health(LOAD_OFF - 2 * SECOND + 1, "ok", "region-a/2")
+    assert judge(checker, story).result is Result.PASSED
+    story.health(LOAD_OFF - 2 * SECOND + 2, "degraded", "region-a/2")
+    assert "region-a/2 still said degraded" in judge(checker, story).message
+
+
+@pytest.mark.parametrize(
+    ("facts", "result"),
+    [({"database": "degraded", "nodes_live": 2, "nodes_total": 3}, Result.PASSED),
+     ({"database": "down"}, Result.PASSED),
+     ({"database": "ok", "nats": "down", "nodes_live": 3, "nodes_total": 3}, Result.FAILED),
+     ({"nats": "down"}, Result.FAILED),
+     ({"database": "degraded", "nodes_live": 3, "nodes_total": 3}, Result.FAILED)],
+    ids=["for-the-node", "nodes-not-counted", "for-nats", "database-not-mentioned", "with-every-node-alive"],
+)  # fmt: skip
+def test_degraded_for_another_reason_is_not_the_truth(facts: dict[str, object], result: Result) -> None:
+    checker = HealthSays(frozenset({"degraded"}), within=3.0, blames="database", misses_nodes=True)
+    story = sampled("degraded")
+    story.change(
+        lambda e: e.f == "health" and e.type == "ok" and e.value["status"] == "degraded",
+        lambda e: replace(e, value={**e.value, **facts}),
+    )
+    assert judge(checker, story).result is result
+
+
+statuses = st.sampled_from(["ok", "degraded", "down", None])
+
+
+@given(st.lists(statuses, min_size=12, max_size=12), st.lists(statuses, min_size=3, max_size=3), statuses)
+@settings(deadline=None, max_examples=100)
+def test_health_passes_exactly_where_every_word_was_true(
+    under: list[str | None], before: list[str | None], last: str | None
+) -> None:
+    checker = HealthSays(frozenset({"degraded"}), within=8.0, notices=5.0)
+    story = Story().nemesis()
+    for second, status in enumerate(before):
+        story.health(BASELINE + second * SECOND, status)
+    for second, status in enumerate(under):
+        story.health(PROVEN + second * SECOND, status)
+    story.health(LOAD_OFF - SECOND, last)
+    true = set(before) == {"ok"} and "ok" not in under[5:8] and set(under[8:]) == {"degraded"} and last == "ok"
+    assert judge(checker, story).result is (Result.PASSED if true else Result.FAILED)
+
+
 # ---- lag and replication -----------------------------------------------------------------------------------------
 
 
@@ -288,7 +367,7 @@ def test_replication_passes_exactly_where_it_is_whole_in_time_and_to_the_end(
     story.recovery_seconds = float(deadline)
     story.health(PROVEN + SECOND, "degraded", nodes_live=2, nodes_total=3, underreplicated=3)
     for second, (live, ranges) in enumerate(samples, 1):
-        facts = {} if ranges is None else {"underreplicated": ranges}
+        facts: dict[str, Any] = {} if ranges is None else {"underreplicated": ranges}
         story.health(HEAL + second * SECOND, "ok", nodes_live=live, nodes_total=3, **facts)
     broken = [n for n, (live, ranges) in enumerate(samples, 1) if live < 3 or ranges]
     whole = [n for n, said in enumerate(samples, 1) if said == (3, 0) and n > max(broken, default=0)]

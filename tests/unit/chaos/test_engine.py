@@ -49,7 +49,7 @@ QUICK = Scenario(
     window=1.2,
     recovery=8.0,
     checks=(*ALWAYS, Availability(share=0.9, gap=4.0, accepted=0),
-            HealthSays(frozenset({"degraded"}), within=0.0)),
+            HealthSays(frozenset({"degraded"}), within=0.0, blames="database", misses_nodes=True)),
     deadlines=Deadlines(preflight=30, steady_state=30, inject=10, prove=0.8, observe_margin=1, heal=2, drain=4,
                         final_reads=30),
     steadiness=SteadyState(window=0.6, settle=0.3),
@@ -114,6 +114,7 @@ async def test_a_ledger_that_bears_the_fault_passes(tmp_path: Path) -> None:
         ("loses-account", "durability"),
         ("wrong-view", "agreement"),
         ("silent-health", "health"),
+        ("blames-another", "health"),
     ],
 )
 async def test_each_bug_is_found_by_the_check_that_is_there_for_it(tmp_path: Path, bug: str, finds: str) -> None:
