@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 from chronicle_chaos import timeline as moments
+from chronicle_chaos.background import under_way
 from chronicle_chaos.checkers.base import Case, run_checks
 from chronicle_chaos.client import open_client
 from chronicle_chaos.clock import seconds
@@ -99,12 +100,15 @@ class ScenarioRun:
                 self.scenario, self.record, injector, undo, self._rng("fault"), self.phases, self.recorder, activities
             )
             try:
-                await fault.run()
+                async with under_way(self.scenario.background, stage):
+                    await fault.run()
             except Stopped as early:
                 # What was proven so far still has to be verified: a fault that cannot be shown may have lost money.
                 stopped = early
                 if early.stop is Stop.UNDO_LOG_UNWRITABLE:
                     raise
+            except Exception as error:  # noqa: BLE001 - clients beside the load broke down: the same holds
+                stopped = _phase_failed(error)
             unverified = await self._verify(load, fault, stage)
             stopped = stopped or unverified
         await self._check(stopped.stop if stopped else None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from chronicle_chaos import figures
 from chronicle_chaos.checkers.base import CannotTell, Case, conclude
 from chronicle_chaos.clock import seconds
+from chronicle_chaos.history import Operation
 from chronicle_chaos.verdict import CheckResult
 
 
@@ -59,7 +60,9 @@ class Availability:
 
 @dataclass(frozen=True, slots=True)
 class NoFinalFailure:
-    """No client that went on trying was left without an answer, over the whole scenario."""
+    """No client that went on trying was left without an answer, over the whole scenario; and the fault did get in the
+    way of one: some request that was under way between the injection and healing was sent more than once, by its
+    client or by the load balancer. Crashes between two requests prove nothing."""
 
     name: str = "no-final-failure"
     safety: bool = False
@@ -73,8 +76,29 @@ class NoFinalFailure:
         problems = [
             f"{o.f} {o.key or o.asked.get('account_id')} was never answered: {o.error or o.status}" for o in left
         ]
-        retried = sum(o.answered.get("attempts", 1) > 1 or "forwarded_attempts" in o.answered for o in asked)
+        repeated = [o for o in asked if _sent_again(o)]
+        interrupted = sum(_under_way(o, case) for o in repeated)
+        if not interrupted and not problems:
+            raise CannotTell(
+                f"the fault interrupted none of {len(asked)} requests: each that was under way was answered at the"
+                " first attempt"
+            )
         return conclude(
-            self.name, problems, f"all {len(asked)} requests were answered, {retried} of them after a retry",
-            asked=len(asked), retried=retried,
+            self.name, problems,
+            f"all {len(asked)} requests were answered, {interrupted} of them after the fault had interrupted them",
+            asked=len(asked), retried=len(repeated), interrupted=interrupted,
         )  # fmt: skip
+
+
+def _sent_again(o: Operation) -> bool:
+    return bool(o.answered.get("attempts", 1) > 1 or o.answered.get("forwarded_attempts", 1) > 1)
+
+
+def _under_way(o: Operation, case: Case) -> bool:
+    """Whether the request was under way at some moment between the injection's beginning and healing."""
+    began, heal = case.timeline.inject_asked, case.timeline.heal_asked
+    return (
+        began is not None
+        and (o.ended_ns is None or o.ended_ns >= began)
+        and (heal is None or o.invoked_ns < heal)
+    )  # fmt: skip

@@ -18,7 +18,7 @@ SCENARIO = Scenario(
     least_window_seconds=12.0,
     least_window_reason="three crashes fall into it, and each waits until the instance before is back",
     recovery=60.0,
-    activities=(Pressure(clients=12, pause=0.05),),
+    background=(Pressure(clients=12, pause=0.05),),
     checks=(
         *ALWAYS,
         NoFinalFailure(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -38,6 +39,13 @@ class Activity(Protocol):
         """Open what it needs, before anything is broken."""
 
 
+class Background(Protocol):
+    """Something that clients do from before the fault until it is healed; it writes to the history."""
+
+    async def run(self, stage: Stage, over: asyncio.Event) -> None:
+        """Go on until `over` is set, and end once what is under way was answered."""
+
+
 class Contention(Protocol):
     """A scenario whose fault is what clients do to each other: it takes the injector's place."""
 
@@ -65,6 +73,7 @@ class Scenario:
     recovery: float
     checks: Sequence[Checker]
     activities: Sequence[Activity] = ()
+    background: Sequence[Background] = ()
     deadlines: Deadlines = field(default_factory=Deadlines)
     steadiness: SteadyState = field(default_factory=SteadyState)
     warm_up: float = 2.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -113,8 +113,57 @@ def test_without_samples_no_check_passes(checker: Checker) -> None:
     assert judge(checker, Story().nemesis()).result is Result.INCONCLUSIVE
 
 
-def test_one_client_left_without_an_answer_is_a_final_failure() -> None:
+def interrupted(began: int = PROVEN, ended: int = PROVEN + SECOND, **answered: int) -> Story:
+    """A load in which one request was repeated: by its client, or (`forwarded_attempts`) by the load balancer."""
     story = loaded()
+    story.operation(
+        "transfer", {}, began, ended, "ok", answered or {"attempts": 2}, key="repeated", process="client-repeated"
+    )
+    return story
+
+
+@pytest.mark.parametrize(
+    ("story", "result"),
+    [
+        (interrupted(attempts=2), Result.PASSED),
+        (interrupted(attempts=1, forwarded_attempts=2), Result.PASSED),
+        (interrupted(INJECT - 9, INJECT + 9, attempts=2), Result.PASSED),
+        (interrupted(attempts=1), Result.INCONCLUSIVE),
+        (interrupted(attempts=1, forwarded_attempts=1), Result.INCONCLUSIVE),
+        (interrupted(BASELINE, BASELINE + 9, attempts=2), Result.INCONCLUSIVE),
+        (interrupted(HEAL + 1, HEAL + 9, attempts=2), Result.INCONCLUSIVE),
+        (loaded(), Result.INCONCLUSIVE),
+    ],
+    ids=["client-repeated", "load-balancer-repeated", "under-way-as-it-began", "answered-at-once", "forwarded-once",
+         "before-the-fault", "after-it", "none-repeated"],
+)  # fmt: skip
+def test_crashes_that_interrupted_no_request_prove_nothing(story: Story, result: Result) -> None:
+    assert judge(NoFinalFailure(), story).result is result
+
+
+requests = st.tuples(st.integers(INJECT, HEAL - SECOND), st.integers(1, 4), st.sampled_from(["ok", "fail", "info"]))
+
+
+@given(st.lists(requests, max_size=8))
+@settings(deadline=None, max_examples=60)
+def test_no_final_failure_passes_exactly_where_all_were_answered_and_one_was_repeated(
+    asked: list[tuple[int, int, Literal["ok", "fail", "info"]]],
+) -> None:
+    story = loaded(every=2.0)
+    for number, (began, attempts, outcome) in enumerate(asked):
+        status = {"ok": 201, "fail": 409, "info": None}[outcome]
+        story.operation(
+            "transfer", {}, began, began + SECOND, outcome, {"attempts": attempts}, key=f"x{number}", status=status
+        )
+    expected = (
+        Result.FAILED if any(outcome == "info" for _, _, outcome in asked)
+        else Result.PASSED if any(attempts > 1 for _, attempts, _ in asked) else Result.INCONCLUSIVE
+    )  # fmt: skip
+    assert judge(NoFinalFailure(), story).result is expected
+
+
+def test_one_client_left_without_an_answer_is_a_final_failure() -> None:
+    story = interrupted()
     assert judge(NoFinalFailure(), story).result is Result.PASSED
     story.operation("transfer", {}, PROVEN, PROVEN + SECOND, "info", key="left", status=None)
     assert "left was never answered" in judge(NoFinalFailure(), story).message
