@@ -17,6 +17,9 @@ from chronicle_operator.kube import Kube, Manifest
 
 REPORTER = "ledger.chronicle.dev/operator"
 
+WARNINGS = ("AuthorityExpiresSoon",)
+"""Reasons that are bad news whatever the status."""
+
 # A condition that turns to this status is bad news.
 BAD = {"ReconciliationPaused": "none", "Progressing": "none"}
 
@@ -24,6 +27,7 @@ BAD = {"ReconciliationPaused": "none", "Progressing": "none"}
 def of_transition(ledger: Mapping[str, Any], change: Condition, now: datetime, instance: str) -> Manifest:
     """Return the Event for a condition that changed."""
     bad = BAD.get(change.type, "False") == change.status or (change.type, change.status) == ("Ready", "Unknown")
+    bad = bad or change.reason in WARNINGS
     return event(
         ledger,
         "Warning" if bad and change.reason not in ("Starting", "Hibernated", "NotRun") else "Normal",

@@ -3,7 +3,8 @@ the caller.
 
 Elliptic keys (P-256): accepted by CockroachDB from 20.1 on, by NATS and by every TLS library, and a key is made in a
 millisecond. Certificates are renewed at two thirds of their life, the rest being time in which somebody may notice that
-renewal fails. The authority is never renewed here: replacing it means that everybody has to trust two for a while.
+renewal fails. The authority is never renewed here: replacing it means that everybody has to trust two for a while. No
+certificate outlives it, so near its end there is nothing to win by renewing, and nobody is restarted for it.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def issue(authority: Pair, profile: Profile, now: datetime) -> Pair:
     """Return a certificate for `profile`. Raises CertificateError where the authority cannot be used."""
     issuer, issuer_key = load(authority)
     key = ec.generate_private_key(ec.SECP256R1())
-    until = min(now + CERTIFICATE_LIFE, issuer.not_valid_after_utc)
+    until = _end(issuer, now)
     builder = (
         x509.CertificateBuilder()
         .subject_name(
@@ -122,20 +123,29 @@ def expires(certificate: bytes) -> datetime:
 
 
 def must_renew(pair: Pair, authority: Pair, profile: Profile, now: datetime) -> bool:
-    """Whether a certificate is old, is of another authority, is broken, or lacks a name that it should have."""
+    """Whether a certificate is old and a new one would last longer, is of another authority, is broken, or lacks a name
+    that it should have.
+    """
     try:
         certificate, _ = load(pair)
-        certificate.verify_directly_issued_by(load(authority)[0])
+        issuer, _ = load(authority)
+        certificate.verify_directly_issued_by(issuer)
     except CertificateError:
         return True
     except Exception:  # noqa: BLE001 - a signature that does not fit comes as one of three kinds of exception
         return True
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
-    if now >= certificate.not_valid_before_utc + life * RENEW_AFTER:
+    old = now >= certificate.not_valid_before_utc + life * RENEW_AFTER
+    if old and certificate.not_valid_after_utc < _end(issuer, now):
         return True
     if certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value != profile.common_name:
         return True
     return not set(profile.names) <= _names_of(certificate)
+
+
+def _end(issuer: x509.Certificate, now: datetime) -> datetime:
+    """Return until when a certificate that is made now is valid."""
+    return min(now + CERTIFICATE_LIFE, issuer.not_valid_after_utc)
 
 
 def _names_of(certificate: x509.Certificate) -> set[str]:

@@ -24,7 +24,7 @@ TYPES = (
     "ReconciliationPaused",
     "ResilienceVerified",
 )
-TOLD_BY_REASON = ("Progressing", "ResilienceVerified")
+TOLD_BY_REASON = ("Progressing", "ResilienceVerified", "CertificatesReady")
 MESSAGE_LIMIT = 1024
 
 
@@ -62,7 +62,8 @@ def merge(
 
 def transitions(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Condition]:
     """Return the conditions that are worth an Event: of another status than before, or another kind of progress, or
-    another outcome of the failure scenarios (one that proves nothing is Unknown, as it was before the run).
+    another outcome of the failure scenarios (one that proves nothing is Unknown, as it was before the run), or a
+    warning of certificates that are still valid.
 
     What a new ledger begins with is no news until something of it is true.
     """

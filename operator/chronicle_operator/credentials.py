@@ -40,8 +40,8 @@ KEY_PREFIX = "clk_"
 class Credentials:
     """What to do about the Secrets of one ledger.
 
-    `expires` is the earliest end of a certificate (None without TLS). `problem` is a sentence for people: a Secret is
-    there that cannot be used, and is left alone. `authority` is the authority's certificate (PEM), for whoever calls
+    `expires` is the earliest end of a certificate, `authority_expires` that of the authority (None without TLS).
+    `problem` is a sentence for people: a Secret is there that cannot be used, and is left alone. `authority` is the authority's certificate (PEM), for whoever calls
     the API; None without TLS. `missing` are names under which no Secret was found: one may be there without its labels.
     """
 
@@ -49,6 +49,7 @@ class Credentials:
     apply: Sequence[Manifest] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
     expires: datetime | None = None
+    authority_expires: datetime | None = None
     problem: str = ""
     authority: str | None = None
     missing: Sequence[str] = ()
@@ -120,6 +121,7 @@ def ensure(
         apply=draft.apply,
         hashes=draft.hashes,
         expires=min(draft.expiries, default=None),
+        authority_expires=certificates.expires(authority.encode()) if authority else None,
         problem=problem,
         authority=authority,
         missing=sorted(draft.missing),

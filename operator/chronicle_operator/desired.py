@@ -20,6 +20,10 @@ from chronicle_operator.spec import ChronicleLedgerSpec
 EXPIRES_SOON = timedelta(days=7)
 """Certificates are renewed long before: one that is this old was not, and a person should look."""
 
+AUTHORITY_WARNING = timedelta(days=90)
+AUTHORITY_ALARM = timedelta(days=30)
+"""The authority is not renewed by the operator: a person has to plan a stop, and is told twice."""
+
 
 class InvalidSpec(Exception):
     """The API server accepted the spec, and still no ledger can be built from it."""
@@ -70,7 +74,7 @@ def desired(seen: Observation, now: datetime) -> Desired:
         spec,
         [*held.apply, *_claimed(context, held, secrets), *manifests],
         held.create,
-        _certificates(held, now),
+        _certificates(held, ledger, now),
         names.api_url(ledger, namespace, tls=spec.tls_managed) + "/health",
         held.authority,
         held.expires,
@@ -100,7 +104,7 @@ def _claimed(context: LedgerContext, held: credentials.Credentials, secrets: Map
     return found
 
 
-def _certificates(held: credentials.Credentials, now: datetime) -> Condition:
+def _certificates(held: credentials.Credentials, ledger: str, now: datetime) -> Condition:
     kind = "CertificatesReady"
     if held.problem:
         return Condition(kind, "False", "SecretUnusable", held.problem)
@@ -109,6 +113,14 @@ def _certificates(held: credentials.Credentials, now: datetime) -> Condition:
     ends = timestamp(held.expires)
     if held.expires <= now:
         return Condition(kind, "False", "Expired", f"a certificate ended at {ends}")
+    if held.authority_expires and held.authority_expires - now < AUTHORITY_WARNING:
+        alarm = held.authority_expires - now < AUTHORITY_ALARM
+        said = (
+            f"the authority ends at {timestamp(held.authority_expires)}, and every certificate with it; the operator does"
+            " not replace it under nodes that trust it. Plan a stop: set spec.reconciliation to Hibernated, delete Secret"
+            f" {names.authority(ledger)} once no pod runs, set it back to Active, and give callers the new ca.crt"
+        )
+        return Condition(kind, "False" if alarm else "True", "AuthorityExpiresSoon", said)
     if held.expires - now < EXPIRES_SOON:
         return Condition(kind, "False", "ExpiresSoon", f"a certificate ends at {ends} and was not renewed")
     return Condition(kind, "True", "Valid", f"the first certificate ends at {ends} and is renewed before")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
-from chronicle_operator import errors, kinds
+from chronicle_operator import certificates, errors, kinds
 from chronicle_operator.kinds import Kind
+from support.operator_objects import NOW
 from support.operator_world import KEY, World
 
 Refusal = Callable[[str, Kind, str], errors.KubeError | None]
@@ -191,6 +193,21 @@ async def test_a_secret_that_lost_its_labels_is_found_by_its_name_and_kept(name:
     assert secret["data"] == data
     assert secret["metadata"]["labels"]["app.kubernetes.io/instance"] == "main"
     assert world.condition("CertificatesReady")["status"] == "True"
+
+
+@pytest.mark.parametrize(("days", "status"), [(89, "True"), (29, "False")])
+async def test_the_end_of_the_authority_is_told_in_time_with_what_to_do(days: int, status: str) -> None:
+    world = await ready()
+    world.now = NOW + certificates.AUTHORITY_LIFE - timedelta(days=91)
+    await world.settle(1)
+    assert world.condition("CertificatesReady")["reason"] == "Valid"
+    world.now = NOW + certificates.AUTHORITY_LIFE - timedelta(days=days)
+    await world.reconcile()
+    found = world.condition("CertificatesReady")
+    assert (found["status"], found["reason"]) == (status, "AuthorityExpiresSoon")
+    assert "delete Secret main-ca" in found["message"]
+    assert world.condition("Ready")["status"] == status
+    assert ("AuthorityExpiresSoon", "Warning") in {(it["reason"], it["type"]) for it in world.kube.of(kinds.EVENT)}
 
 
 async def test_a_pause_leaves_the_gauge_of_a_ready_ledger_at_one() -> None:

@@ -111,6 +111,20 @@ def test_no_certificate_outlives_its_authority() -> None:
     assert certificates.expires(late.certificate) == end
 
 
+def test_near_the_authoritys_end_a_certificate_is_renewed_once_more_and_then_left_alone() -> None:
+    held = stored(ensured({}))
+    end = certificates.expires(entry(held["books-ca"], "tls.crt"))
+    renewals = 0
+    now = end - timedelta(days=400)
+    while now < end:
+        found = ensured(held, now)
+        renewals += any(it["metadata"]["name"] == "books-cockroachdb-node" for it in found.apply)
+        held |= stored(found)
+        now += timedelta(days=1)
+    assert renewals == 2, "each is a rolling restart of the database"
+    assert certificates.expires(entry(held["books-cockroachdb-node"], "tls.crt")) == end
+
+
 def test_a_node_is_known_under_every_name_it_is_called_by() -> None:
     node = entry(stored(ensured({}, spec={"regions": REGIONS}))["books-cockroachdb-node"], "tls.crt")
     certificate = x509.load_pem_x509_certificate(node)
