@@ -44,18 +44,22 @@ def cleaned(entries: Sequence[Entry], commands: Sequence[str]) -> list[Entry]:
     """Return the entries of a run that has ended with what became of its faults.
 
     `commands` release what is left. It is laid at the door of the scenarios that could not say themselves that they
-    had healed (the run died), or of the last one that was begun.
+    had healed (the run died), or of the last one that was begun; nothing passes on a ledger that was not healed.
     """
     begun = [it["name"] for it in entries if it.get("startTime")]
     silent = [it["name"] for it in entries if it["name"] in begun and "cleanup" not in it]
     if not commands:
         return [{**it, "cleanup": "Clean"} if it["name"] in silent else it for it in entries]
     blamed = silent or begun[-1:] or [it["name"] for it in entries[-1:]]
-    left = {
-        "cleanup": "CleanupFailed",
-        "cleanupMessage": f"Chaos Mesh does not let go of what the run made; run: {'; '.join(commands)}",
-    }
-    return [{**it, **left} if it["name"] in blamed else it for it in entries]
+    left = f"Chaos Mesh does not let go of what the run made; run: {'; '.join(commands)}"
+    return [_unclean(it, left) if it["name"] in blamed else it for it in entries]
+
+
+def _unclean(entry: Entry, left: str) -> Entry:
+    found = {**entry, "cleanup": "CleanupFailed", "cleanupMessage": left}
+    if entry["verdict"] == "Passed":
+        found |= {"verdict": "Inconclusive", "reason": "CleanupFailed", "message": f"all checks passed, but {left}"}
+    return found
 
 
 def with_report(entries: Sequence[Entry], report: str) -> list[Entry]:

@@ -11,7 +11,7 @@ from chronicle_chaos.injectors import experiments
 from chronicle_chaos.injectors.experiments import Metadata, Selector
 
 from .machine import Object, until
-from .resilience import DECIDED, Run, chosen, cut_rules, kill_operator, left_over, runner
+from .resilience import DECIDED, Run, cut_rules, kill_operator, left_over, runner
 from .world import Ledger, World
 
 pytestmark = pytest.mark.timeout(1200)

@@ -89,7 +89,7 @@ def test_what_is_left_is_laid_at_the_door_of_who_could_not_say_that_it_had_heale
     left = verdicts.cleaned([said, died, never], ["kubectl x"])
     assert [it.get("cleanup") for it in left] == ["Clean", "CleanupFailed", None]
     (alone,) = verdicts.cleaned([said], ["kubectl x"])
-    assert alone["cleanup"] == "CleanupFailed"
+    assert (alone["verdict"], alone["reason"], alone["cleanup"]) == ("Inconclusive", "CleanupFailed", "CleanupFailed")
     assert "run: kubectl x" in alone["cleanupMessage"]
     (unheard,) = verdicts.cleaned([never], ["kubectl x"])
     assert unheard["cleanup"] == "CleanupFailed"
@@ -173,6 +173,7 @@ def test_the_same_run_has_the_same_job_and_another_run_another() -> None:
 def test_a_run_does_not_begin_again_by_itself_and_has_time_to_heal() -> None:
     made = job.job(context(), "a", 0)
     assert made["spec"]["backoffLimit"] == 0
+    assert made["spec"]["ttlSecondsAfterFinished"] == 24 * 60 * 60  # its log is kept for a day, and no longer
     pod = made["spec"]["template"]["spec"]
     assert pod["restartPolicy"] == "Never"
     assert pod["terminationGracePeriodSeconds"] >= 120
