@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from chronicle_chaos.history import History, Operation
 from chronicle_chaos.timeline import timeline
@@ -50,7 +50,10 @@ def _last_intended(history: History, end: int) -> int:
     return max(asked, default=end)
 
 
-def percentile(values: Sequence[int], share: float) -> int:
+Number = TypeVar("Number", int, float)
+
+
+def percentile(values: Sequence[Number], share: float) -> Number:
     """The nearest-rank percentile of some values; `share` from 0 to 1. Raises ValueError without any."""
     if not values:
         raise ValueError("no values")

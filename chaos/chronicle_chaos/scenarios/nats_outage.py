@@ -22,7 +22,7 @@ SCENARIO = Scenario(
     checks=(
         *ALWAYS,
         Availability(share=0.99, gap=5.0, accepted=50),
-        Latency(factor=2.0, least=0.25),
+        Latency(factor=2.0),
         LagGrowsAndReturns(),
         HealthSays(during=frozenset({"degraded"}), within=6.0, blames="nats"),
     ),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from chronicle_chaos.checkers.availability import Availability, NoFinalFailure
@@ -183,6 +183,44 @@ def test_latency_below_the_noise_of_the_machine_is_not_compared() -> None:
         judge(Latency(factor=2.0, least=0.25, samples=20), loaded(latency=0.005, under_fault=0.4)).result
         is Result.PASSED
     )
+
+
+def test_writes_that_were_never_answered_took_for_ever() -> None:
+    checker = Latency(factor=2.0, least=0.05, samples=20)
+    story = loaded()
+    story.operation("transfer", {}, PROVEN, PROVEN + SECOND, "info", key="left", status=None)
+    assert judge(checker, story).result is Result.PASSED  # one of 131 is less than one in a hundred
+    story.operation("transfer", {}, PROVEN + 1, PROVEN + SECOND, "info", key="left2", status=503)
+    result = judge(checker, story)
+    assert (result.result, result.figures["faultMilliseconds"]) == (Result.FAILED, None)
+    assert "2 of 132 writes were never answered" in result.message
+
+
+def test_a_refusal_is_no_write_that_took_for_ever() -> None:
+    story = loaded()
+    for number in range(40):
+        story.operation("transfer", {}, PROVEN + number, PROVEN + SECOND, "fail", key=f"x{number}", status=409)
+    assert judge(Latency(samples=20), story).result is Result.PASSED
+
+
+def test_latency_cannot_be_compared_with_a_baseline_that_never_ended() -> None:
+    story = loaded()
+    story.operation("transfer", {}, BASELINE, BASELINE + SECOND, "info", key="left", status=None)
+    assert judge(Latency(samples=20), story).result is Result.INCONCLUSIVE
+
+
+@given(st.integers(1, 900), st.integers(1, 900), st.integers(0, 3), st.sampled_from([0.05, 0.15, 0.25]))
+@settings(deadline=None, max_examples=60)
+def test_latency_passes_exactly_within_the_factor_and_with_less_than_one_in_a_hundred_unanswered(
+    before: int, under: int, unanswered: int, least: float
+) -> None:
+    story = loaded(latency=before / 1000, under_fault=under / 1000)
+    for number in range(unanswered):
+        story.operation("transfer", {}, PROVEN + number, PROVEN + SECOND, "info", key=f"x{number}", status=None)
+    result = judge(Latency(factor=2.0, least=least, samples=20), story)
+    limit = 2000 * max(before / 1000, least)
+    assume(abs(under - limit) > 0.01)  # a nanosecond of rounding decides nothing
+    assert (result.result is Result.PASSED) == (under <= limit and unanswered <= 1)
 
 
 # ---- health ------------------------------------------------------------------------------------------------------
