@@ -1,6 +1,7 @@
 """One kind cluster for the whole session: made, filled, shared by the tests in file order, and taken down.
 
-`KEEP=1` keeps it. When a test failed, everything worth reading is collected in `runs/e2e/` first.
+`KEEP=1` keeps it. When a test fails, everything worth reading is collected at once in `runs/e2e/<test>/`, before later
+tests change what there is to see.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -30,13 +32,27 @@ nodes:
   labels: {topology.kubernetes.io/region: region-b, topology.kubernetes.io/zone: region-b-1}
 """
 NEEDED = ("docker", "kind", "kubectl", "helm")
-failed: list[str] = []
+COLLECTED_AT_MOST = 4
+"""Failures whose evidence is collected: each takes its time, and the later ones mostly follow from the first."""
+
+
+@dataclass
+class _Session:
+    """The cluster of this session, once there is one, and how many failures have been looked at."""
+
+    tool: Kubectl | None = None
+    collected: int = 0
+
+
+_session = _Session()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Remember whether anything failed: the evidence is collected once, before the cluster goes."""
-    if report.failed:
-        failed.append(report.nodeid)
+    """Collect the evidence of a failure while it can be seen."""
+    if report.failed and _session.tool is not None and _session.collected < COLLECTED_AT_MOST:
+        _session.collected += 1
+        test = report.nodeid.rpartition("::")[2].partition("[")[0]
+        collect(_session.tool, ROOT / "runs" / "e2e" / test)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -69,6 +85,7 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
         *("--kubeconfig", str(tool.kubeconfig), "--wait", "180s"),
         seconds=420,
     )
+    _session.tool = tool
     try:
         # The control plane runs none of our pods, and a copy of the image takes its time.
         workers = [it for it in run("kind", "get", "nodes", "--name", CLUSTER).split() if "control-plane" not in it]
@@ -76,9 +93,11 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
         install_chaos_mesh(tool)
         World.figures["cluster with Chaos Mesh, s"] = f"{time.monotonic() - began:.0f}"
         yield tool
+    except BaseException:
+        collect(tool, ROOT / "runs" / "e2e" / "setup")
+        raise
     finally:
-        if failed:
-            collect(tool, ROOT / "runs" / "e2e")
+        _session.tool = None
         if not os.environ.get("KEEP"):
             run("kind", "delete", "cluster", "--name", CLUSTER)
 

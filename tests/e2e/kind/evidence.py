@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import subprocess
 from pathlib import Path
 
@@ -14,10 +16,12 @@ def collect(kubectl: Kubectl, folder: Path) -> None:
     """Write logs of every pod, events, all objects and the ledgers into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
 
-    def keep(name: str, *arguments: str) -> None:
+    def keep(name: str, *arguments: str, optional: bool = False) -> None:
         try:
             text = kubectl(*arguments, seconds=60)
         except (CommandFailed, subprocess.TimeoutExpired) as error:
+            if optional:
+                return
             text = f"could not be collected: {error}"
         (folder / name).write_text(text)
 
@@ -27,26 +31,28 @@ def collect(kubectl: Kubectl, folder: Path) -> None:
     keep("nodes.txt", "describe", "nodes")
     keep("pods.txt", "describe", "pods", "-A")
     keep("chaos.yaml", "get", "podchaos,networkchaos", "-A", "-o", "yaml")
-    for line in _pods(kubectl):
+    for line in _lines(kubectl, "pods", '{range .items[*]}{.metadata.namespace}/{.metadata.name}{"\\n"}{end}'):
         namespace, _, pod = line.partition("/")
-        if namespace in ("kube-system", "local-path-storage"):
-            continue
-        keep(f"{namespace}_{pod}.log", "-n", namespace, "logs", pod, "--all-containers", "--prefix", "--tail=3000")
-        keep(
-            f"{namespace}_{pod}.previous.log",
-            "-n",
-            namespace,
-            "logs",
-            pod,
-            "--all-containers",
-            "--previous",
-            "--tail=500",
-        )
+        logs = ("-n", namespace, "logs", pod, "--all-containers")
+        keep(f"{namespace}_{pod}.log", *logs, "--prefix", "--tail=3000")
+        keep(f"{namespace}_{pod}.previous.log", *logs, "--previous", "--tail=500", optional=True)
+    _reports(kubectl, folder)
 
 
-def _pods(kubectl: Kubectl) -> list[str]:
-    template = '{range .items[*]}{.metadata.namespace}/{.metadata.name}{"\\n"}{end}'
+def _reports(kubectl: Kubectl, folder: Path) -> None:
+    """Write the packed report of each run that has one."""
+    template = '{range .items[*]}{.metadata.namespace}_{.metadata.name}={.binaryData.report\\.tar\\.gz}{"\\n"}{end}'
+    for line in _lines(kubectl, "configmaps", template):
+        name, _, packed = line.partition("=")
+        if packed:
+            try:
+                (folder / f"{name}.tar.gz").write_bytes(base64.b64decode(packed, validate=True))
+            except binascii.Error as error:
+                (folder / f"{name}.txt").write_text(f"no report: {error}")
+
+
+def _lines(kubectl: Kubectl, kind: str, template: str) -> list[str]:
     try:
-        return kubectl("get", "pods", "-A", "-o", f"jsonpath={template}").split()
+        return kubectl("get", kind, "-A", "-o", f"jsonpath={template}", seconds=60).split()
     except (CommandFailed, subprocess.TimeoutExpired):
         return []
