@@ -79,9 +79,9 @@ class Kubernetes(Protocol):
 class LightkubeKubernetes:
     """`Kubernetes` with the credentials of the pod, or of KUBECONFIG outside of a cluster."""
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, client: AsyncClient | None = None) -> None:
         self._namespace = namespace
-        self._client: Any = AsyncClient(timeout=httpx2.Timeout(TIMEOUT_SECONDS), lazy=True)
+        self._client: Any = client or AsyncClient(timeout=httpx2.Timeout(TIMEOUT_SECONDS), lazy=True)
 
     async def pods(self, labels: Mapping[str, str]) -> list[PodState]:
         """See `Kubernetes.pods`."""
