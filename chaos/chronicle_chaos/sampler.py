@@ -29,6 +29,7 @@ class HealthSampler:
     interval: float = 1.0
     timeout: float = ANSWER_SECONDS
     latest: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _newest_ns: dict[str, int] = field(default_factory=dict)
     _ok_since: dict[str, int | None] = field(default_factory=dict)
     _count: int = 0
 
@@ -78,12 +79,19 @@ class HealthSampler:
         asked = self.recorder.record(process, "invoke", "health", key=key, target=name)
         answer = await self.client.request("GET", f"{url}/health", timeout=self.timeout)
         value = health_summary(answer)
-        self.latest[name] = value
-        self._ok_since[name] = (self._ok_since.get(name) or asked.t_ns) if value.get("status") == "ok" else None
+        self._learn(name, asked.t_ns, value)
         self.recorder.record(
             process, "ok" if "status" in value else "info", "health", key=key, value=value, target=name,
             status=answer.status, error=answer.error,
         )  # fmt: skip
+
+    def _learn(self, name: str, asked_ns: int, value: Mapping[str, Any]) -> None:
+        """Keep the answer to the newest question: a slow one to an older question says what was, not what is."""
+        if asked_ns < self._newest_ns.get(name, asked_ns):
+            return
+        self._newest_ns[name] = asked_ns
+        self.latest[name] = value
+        self._ok_since[name] = (self._ok_since.get(name) or asked_ns) if value.get("status") == "ok" else None
 
 
 def health_summary(answer: Answer) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from chronicle_chaos.checkers.base import CannotTell, Case, conclude
-from chronicle_chaos.final import FinalReads
 from chronicle_chaos.verdict import CheckResult
 
 
@@ -58,8 +57,3 @@ def _net(f: str, asked: dict[str, Any]) -> int:
 
 def _moved(transaction: dict[str, Any], ours: set[str]) -> int:
     return sum(e["amount"] for e in transaction["entries"] if e["account_id"] in ours)
-
-
-def unexplained(reads: FinalReads) -> dict[str, dict[str, Any]]:
-    """The transactions that are there without a client having been told of them, by id."""
-    return {i: t for i, t in reads.transactions.items() if t is not None}

@@ -23,10 +23,16 @@ def probes(case: Case, region: str) -> list[Operation]:
     ]
 
 
+NO_QUORUM = frozenset({"database_unavailable", "deadline_exceeded"})
+"""The codes with which the API says that it could not find out in time, and that the outcome is unknown. Any other 503
+is somebody else's (a proxy's has no code), or has another reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class MinorityRejects:
-    """Each write to the region without quorum is refused by the API itself with 503 within `deadline` seconds; none is
-    accepted. What was refused so may still be committed after healing (its outcome is unknown), but once at most."""
+    """Each write to the region without quorum is refused by the API itself with 503 and a code of `NO_QUORUM` within
+    `deadline` seconds; none is accepted. What was refused so may still be committed after healing (its outcome is
+    unknown), but once at most."""
 
     region: str
     deadline: float = 10.0
@@ -45,9 +51,11 @@ class MinorityRejects:
             slowest = max(slowest, took)
             if o.outcome == "ok":
                 problems.append(f"{o.target} accepted {o.key} without a quorum")
-            elif o.status != 503:
+            elif o.status != 503 or o.code not in NO_QUORUM:
+                answer = f"{o.status} {o.code or 'without a code'}" if o.status else o.error
                 problems.append(
-                    f"{o.target} answered {o.key} with {o.status or o.error} after {took:.1f} s, not with 503"
+                    f"{o.target} answered {o.key} with {answer} after {took:.1f} s, not with 503 and one of"
+                    f" {', '.join(sorted(NO_QUORUM))}"
                 )
             elif took > self.deadline:
                 problems.append(f"{o.target} refused {o.key} only after {took:.1f} s (deadline {self.deadline:g} s)")

@@ -9,17 +9,19 @@ from chronicle_chaos.checkers.withdrawals import TenOfHundred
 from chronicle_chaos.contention import WithdrawalRounds
 from chronicle_chaos.scenarios.scenario import Scenario
 
+ROUNDS = WithdrawalRounds(rounds=6, clients=100, amount=10, balance=100)
+
 SCENARIO = Scenario(
     name="concurrent-withdrawals",
     title="100 concurrent withdrawals of 10 on a balance of 100",
     claim="exactly 10 succeed, exactly 90 get 409 insufficient_funds, the balance ends at 0 and never was below",
-    contention=WithdrawalRounds(rounds=6, clients=100, amount=10, balance=100),
+    contention=ROUNDS,
     window=10.0,
     least_window_seconds=3.0,
     least_window_reason="/health is sampled once a second, and is judged while the rounds go on",
     recovery=60.0,
     checks=(
-        TenOfHundred(clients=100, accepted=10, rounds=2),
+        TenOfHundred(clients=100, accepted=10, rounds=ROUNDS.rounds),
         *ALWAYS,
         Availability(share=0.99, gap=10.0, accepted=1),
         HealthSays(during=frozenset({"ok"}), within=0.0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import pytest
@@ -59,6 +60,26 @@ def test_a_gap_that_is_too_long_fails_and_is_measured() -> None:
     result = judge(AVAILABLE, story)
     assert result.result is Result.FAILED
     assert 8000 <= result.figures["longestGapMilliseconds"] <= 8300
+
+
+@given(hole=st.floats(0.0, 11.0), unanswered=st.integers(0, 40), share=st.floats(0.5, 1.0), gap=st.floats(0.5, 10.0))
+@settings(deadline=None, max_examples=80)
+def test_availability_passes_exactly_where_share_and_gap_are_within_their_bounds(
+    hole: float, unanswered: int, share: float, gap: float
+) -> None:
+    story = loaded(every=0.25)
+    gone = {
+        e.key for e in story.events if e.f == "deposit" and e.type == "ok" and PROVEN <= e.t_ns < PROVEN + hole * SECOND
+    }
+    story.events = [e for e in story.events if e.key not in gone]
+    for number in range(unanswered):
+        story.operation("transfer", {}, PROVEN + number, PROVEN + SECOND, "info", key=f"x{number}", status=None)
+    ends = sorted(e.t_ns for e in story.events if e.f == "deposit" and e.type == "ok" and e.t_ns >= BASELINE)
+    longest = max(b - a for a, b in pairwise([BASELINE, *ends])) / SECOND
+    asked = sum(e.f == "deposit" and e.type == "invoke" and PROVEN <= e.t_ns < HEAL for e in story.events)
+    assume(abs(longest - gap) > 0.01)
+    result = judge(Availability(share=share, gap=gap, accepted=1), story)
+    assert (result.result is Result.PASSED) == (asked >= share * (asked + unanswered) and longest <= gap)
 
 
 def test_unanswered_requests_lower_the_share() -> None:
@@ -471,7 +492,9 @@ def test_replication_that_comes_after_the_deadline_fails() -> None:
 # ---- partition ---------------------------------------------------------------------------------------------------
 
 
-def probed(status: int | None = 503, took: float = 3.0, accepted: int = 0) -> Story:
+def probed(
+    status: int | None = 503, took: float = 3.0, accepted: int = 0, code: str | None = "database_unavailable"
+) -> Story:
     story = loaded()
     for number in range(8):
         began = PROVEN + number * SECOND
@@ -479,7 +502,7 @@ def probed(status: int | None = 503, took: float = 3.0, accepted: int = 0) -> St
         story.operation(
             "deposit", {"account_id": "p", "amount": 1, "probe": "region-b"}, began, began + int(took * SECOND),
             "ok" if ok else "info", key=f"p{number}", process=f"probe-{number}", target="region-b/1",
-            status=201 if ok else status,
+            status=201 if ok else status, code=None if ok else code,
         )  # fmt: skip
     return story
 
@@ -487,20 +510,62 @@ def probed(status: int | None = 503, took: float = 3.0, accepted: int = 0) -> St
 MINORITY = MinorityRejects("region-b", deadline=5.0)
 
 
-def test_a_minority_that_refuses_in_time_passes() -> None:
-    assert judge(MINORITY, probed()).result is Result.PASSED
+@pytest.mark.parametrize("code", ["database_unavailable", "deadline_exceeded"])
+def test_a_minority_that_refuses_in_time_passes(code: str) -> None:
+    assert judge(MINORITY, probed(code=code)).result is Result.PASSED
 
 
 @pytest.mark.parametrize(
     ("story", "says"),
-    [(probed(accepted=1), "without a quorum"), (probed(status=None), "not with 503"),
-     (probed(took=5.5), "only after 5.5 s"), (probed(status=500), "not with 503")],
-    ids=["accepts", "hangs", "too-late", "crashes"],
+    [(probed(accepted=1), "without a quorum"), (probed(status=None, code=None), "not with 503"),
+     (probed(took=5.5), "only after 5.5 s"), (probed(status=500, code="internal_error"), "with 500 internal_error"),
+     (probed(code=None), "with 503 without a code"),
+     (probed(code="events_unavailable"), "with 503 events_unavailable")],
+    ids=["accepts", "hangs", "too-late", "crashes", "somebody-else-answers", "for-another-reason"],
 )  # fmt: skip
 def test_a_minority_that_accepts_hangs_or_crashes_fails(story: Story, says: str) -> None:
     result = judge(MINORITY, story)
     assert result.result is Result.FAILED
     assert says in result.message
+
+
+@given(st.lists(st.tuples(st.sampled_from(["ok", "503", "500", "hangs"]), st.floats(0.01, 9.0)), max_size=14))
+@settings(deadline=None, max_examples=80)
+def test_minority_rejects_passes_exactly_where_every_write_was_refused_in_time(probes: list[tuple[str, float]]) -> None:
+    story = loaded(every=2.0)
+    for number, (fate, took) in enumerate(probes):
+        status = {"ok": 201, "503": 503, "500": 500, "hangs": None}[fate]
+        story.operation(
+            "deposit", {"account_id": "p", "amount": 1, "probe": "region-b"}, PROVEN + number,
+            PROVEN + number + int(took * SECOND), "ok" if fate == "ok" else "info", key=f"p{number}",
+            target="region-b/1", status=status, code="database_unavailable" if fate == "503" else None,
+        )  # fmt: skip
+    expected = (
+        Result.INCONCLUSIVE if len(probes) < MINORITY.least
+        else Result.PASSED if all(fate == "503" and took <= MINORITY.deadline for fate, took in probes)
+        else Result.FAILED
+    )  # fmt: skip
+    assert judge(MINORITY, story).result is expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=16))
+@settings(deadline=None, max_examples=80)
+def test_majority_accepts_passes_exactly_where_nearly_all_late_writes_were_accepted(
+    probes: list[tuple[int, bool]],
+) -> None:
+    checker = MajorityAccepts("region-a", settle=5.0, share=0.75, least=3)
+    story = loaded(every=2.0)
+    for number, (second, accepted) in enumerate(probes):
+        began = PROVEN + second * SECOND + number
+        story.operation(
+            "deposit", {"account_id": "p", "amount": 1, "probe": "region-a"}, began, began + SECOND // 10,
+            "ok" if accepted else "info", key=f"p{number}", target="region-a/1", status=201 if accepted else 503,
+        )  # fmt: skip
+    late = [accepted for second, accepted in probes if second >= 5]
+    expected = (
+        Result.INCONCLUSIVE if len(late) < 3 else Result.PASSED if sum(late) >= 0.75 * len(late) else Result.FAILED
+    )
+    assert judge(checker, story).result is expected
 
 
 def test_a_refused_write_may_be_there_once_after_healing_but_not_twice() -> None:
@@ -554,6 +619,23 @@ def test_ten_of_a_hundred_passes_when_it_is_exactly_ten() -> None:
 )  # fmt: skip
 def test_any_other_number_or_reason_fails(story: Story) -> None:
     assert judge(TenOfHundred(), story).result is Result.FAILED
+
+
+@given(st.integers(8, 12), st.sampled_from(["insufficient_funds", "version_conflict"]), st.integers(0, 3))
+@settings(deadline=None, max_examples=40)
+def test_ten_of_a_hundred_passes_exactly_where_ten_were_accepted_and_ninety_refused_for_lack_of_funds(
+    accepted: int, refusal: str, unknown: int
+) -> None:
+    result = judge(TenOfHundred(), rounds(accepted, refusal=refusal, unknown=unknown)).result
+    assert (result is Result.PASSED) == (accepted == 10 and refusal == "insufficient_funds" and not unknown)
+    assert result is not Result.PASSED or judge(TenOfHundred(rounds=3), rounds(10)).result is Result.INCONCLUSIVE
+
+
+def test_ten_of_a_hundred_finds_that_its_account_is_gone() -> None:
+    story = rounds(10)
+    del story.final.accounts["r2"]
+    story.final.absent.append("r2")
+    assert "account r2 is not there" in judge(TenOfHundred(), story).message
 
 
 def test_ten_of_a_hundred_cannot_tell_where_outcomes_are_unknown() -> None:

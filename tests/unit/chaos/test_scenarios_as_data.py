@@ -8,9 +8,11 @@ import pytest
 
 from chronicle_chaos.checkers.health import HealthSays
 from chronicle_chaos.checkers.partition import MajorityAccepts
+from chronicle_chaos.checkers.withdrawals import TenOfHundred
+from chronicle_chaos.contention import WithdrawalRounds
 from chronicle_chaos.region_probes import RegionProbes
 from chronicle_chaos.sampler import ANSWER_SECONDS
-from chronicle_chaos.scenarios.catalogue import SCENARIOS
+from chronicle_chaos.scenarios.catalogue import SCENARIOS, find
 from chronicle_chaos.scenarios.scenario import Scenario
 
 every = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.name)
@@ -37,6 +39,14 @@ def test_the_majority_can_be_judged_in_the_least_window(scenario: Scenario) -> N
             for probe in probes:
                 sending = scenario.least_window_seconds - probe.deadline
                 assert check.settle + check.least * probe.interval <= sending
+
+
+def test_all_rounds_of_withdrawals_are_judged_with_the_figures_of_the_rounds() -> None:
+    (scenario,) = find(["concurrent-withdrawals"])
+    (check,) = [c for c in scenario.checks if isinstance(c, TenOfHundred)]
+    what = scenario.contention
+    assert isinstance(what, WithdrawalRounds)
+    assert (check.rounds, check.clients, check.accepted) == (what.rounds, what.clients, what.balance // what.amount)
 
 
 def test_a_least_window_without_a_reason_is_refused() -> None:

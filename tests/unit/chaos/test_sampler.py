@@ -1,0 +1,55 @@
+"""What is known of /health is the newest question's answer, in whatever order the answers come."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from chronicle_chaos.client import Answer
+from chronicle_chaos.clock import RunClock
+from chronicle_chaos.history import Recorder
+from chronicle_chaos.sampler import HealthSampler
+from chronicle_chaos.target import Target
+
+
+@dataclass
+class Slow:
+    """Each question gets its answer when the test says so."""
+
+    answers: list[asyncio.Future[Answer]] = field(default_factory=list)
+
+    async def request(self, method: str, url: str, *, timeout: float) -> Answer:  # noqa: ASYNC109 - as the client
+        assert (method, url, timeout > 0) == ("GET", "http://lb/health", True)
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return await self.answers[-1]
+
+
+def says(status: str) -> Answer:
+    return Answer(200, {"status": status, "components": {}})
+
+
+async def test_a_slow_old_answer_does_not_replace_a_newer_one() -> None:
+    slow, recorder = Slow(), Recorder(None, RunClock())
+    sampler = HealthSampler(slow, recorder, Target("local", "http://lb", {}, "cockroachdb"))  # type: ignore[arg-type]
+    old = asyncio.create_task(sampler.sample())
+    await asyncio.sleep(0)
+    new = asyncio.create_task(sampler.sample())
+    await asyncio.sleep(0)
+    slow.answers[1].set_result(says("degraded"))
+    assert (await new)["status"] == "degraded"
+    slow.answers[0].set_result(says("ok"))
+    await old
+    assert sampler.latest["lb"]["status"] == "degraded"
+    assert sampler.all_ok_since_ns is None
+    # Both are in the history all the same, in the order in which they were asked.
+    assert [o.answered["status"] for o in recorder.history().health] == ["ok", "degraded"]
+
+
+async def test_the_newest_answer_counts_from_when_it_was_asked_for() -> None:
+    slow, recorder = Slow(), Recorder(None, RunClock())
+    sampler = HealthSampler(slow, recorder, Target("local", "http://lb", {}, "cockroachdb"))  # type: ignore[arg-type]
+    asked = asyncio.create_task(sampler.sample())
+    await asyncio.sleep(0)
+    slow.answers[0].set_result(says("ok"))
+    await asked
+    assert sampler.all_ok_since_ns == recorder.events[0].t_ns
