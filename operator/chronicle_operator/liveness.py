@@ -8,18 +8,26 @@ was in progress goes on from what is in the cluster.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chronicle_operator.workqueue import Clock
 
 
 @dataclass
 class Heartbeat:
-    """When the resync last finished. `limit_seconds` is the age past which it counts as dead."""
+    """When the resync last finished. `limit_seconds` is the age past which it counts as dead.
+
+    The clock runs from the start: a first resync that never ends is a stall too.
+    """
 
     clock: Clock
     limit_seconds: float
     last: float | None = None
+    begun: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start the clock."""
+        self.begun = self.clock()
 
     def beat(self) -> None:
         """Record that the resync is alive."""
@@ -27,8 +35,8 @@ class Heartbeat:
 
     @property
     def age(self) -> float:
-        """Return the seconds since the last beat, 0 before the first (starting up is no stall)."""
-        return 0.0 if self.last is None else self.clock() - self.last
+        """Return the seconds since the last beat, or since the start."""
+        return self.clock() - (self.begun if self.last is None else self.last)
 
 
 @dataclass(frozen=True)

@@ -59,11 +59,18 @@ async def test_a_hanging_reconcile_fails_the_probe() -> None:
 async def test_starting_up_is_alive_and_not_ready() -> None:
     world = World()
     heartbeat = Heartbeat(lambda: world.now, limit_seconds=180)
-    world.now += 10_000
+    world.now += 179
     assert (await ask(world, heartbeat, "/livez"))[0] == 200
     assert (await ask(world, heartbeat, "/readyz"))[0] == 503
     heartbeat.beat()
     assert (await ask(world, heartbeat, "/readyz"))[0] == 200
+
+
+async def test_a_first_resync_that_never_ends_fails_the_probe() -> None:
+    world = World()
+    heartbeat = Heartbeat(lambda: world.now, limit_seconds=180)
+    world.now += 181
+    assert (await ask(world, heartbeat, "/livez"))[0] == 503
 
 
 async def test_metrics_are_read_when_they_are_asked_for() -> None:
