@@ -26,7 +26,8 @@ def manifest() -> dict[str, Any]:
                 "plural": LEDGER.plural,
                 "singular": "chronicleledger",
                 "shortNames": ["cl"],
-                "categories": ["all"],
+                # Not `all`: `kubectl delete all --all` is to leave ledgers alone.
+                "categories": ["chronicle"],
             },
             "versions": [
                 {
