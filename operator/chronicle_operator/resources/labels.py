@@ -9,6 +9,7 @@ from chronicle_operator.resources.names import DOMAIN
 REGION = f"{DOMAIN}/region"
 APPLICATION = "chronicle-ledger"
 COMPONENT = "app.kubernetes.io/component"
+VERSION = "app.kubernetes.io/version"
 
 
 def selector(ledger: LedgerContext, component: str | None = None, region: str | None = None) -> dict[str, str]:
@@ -30,11 +31,19 @@ def labels(ledger: LedgerContext, component: str, region: str | None = None) -> 
     }
 
 
+def version(image: str) -> str:
+    """Return an image's tag as a label's value, empty where it has none (a digest alone)."""
+    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    return tag[:63].strip("._-")
+
+
 def metadata(ledger: LedgerContext, name: str, component: str, region: str | None = None) -> Manifest:
-    """Return the metadata of a child: where it is, what it is part of, and whose it is."""
+    """Return the metadata of a child: where it is, what it is part of, of which version, and whose it is."""
+    found = version(ledger.spec.api.image)
     return {
         "name": name,
         "namespace": ledger.namespace,
-        "labels": labels(ledger, component, region),
+        # The version is on the objects alone: in a pod template it would restart a database for each release of ours.
+        "labels": labels(ledger, component, region) | ({VERSION: found} if found else {}),
         "ownerReferences": [ledger.owner],
     }

@@ -53,6 +53,9 @@ def build(ledger: LedgerContext) -> list[Manifest]:
             _policy(ledger, it, ingress=[], egress=[*everywhere, _rule(_pods(ledger, "cockroachdb"), [sql], "to")])
             for it in JOBS
         ),
+        # Nobody calls a run. Where it goes is left open: the API server's address and port are the cluster's business,
+        # and a run that cannot reach it can neither heal nor report.
+        _policy(ledger, "scenarios", ingress=[], egress=None),
     ]
 
 
@@ -65,17 +68,18 @@ def _reach(ledger: LedgerContext) -> list[Manifest]:
 
 
 def _policy(
-    ledger: LedgerContext, component: str, *, ingress: Sequence[Manifest], egress: Sequence[Manifest]
+    ledger: LedgerContext, component: str, *, ingress: Sequence[Manifest], egress: Sequence[Manifest] | None
 ) -> Manifest:
+    """Return a component's policy; `egress` None leaves the way out open."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": metadata(ledger, f"{ledger.name}-{component}", component),
         "spec": {
             "podSelector": {"matchLabels": selector(ledger, component)},
-            "policyTypes": ["Ingress", "Egress"],
+            "policyTypes": ["Ingress"] if egress is None else ["Ingress", "Egress"],
             "ingress": list(ingress),
-            "egress": list(egress),
+            **({} if egress is None else {"egress": list(egress)}),
         },
     }
 

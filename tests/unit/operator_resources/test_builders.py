@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from chronicle_operator.resources import LedgerContext, build, names, placement, service_pod
+from chronicle_operator.resources.labels import selector, version
 from chronicle_operator.resources.nats_config import quantity
+from chronicle_operator.scenarios import job as scenarios
 from support.ledger_specs import EVERYTHING, context, regions
 
 SPECS: dict[str, dict[str, Any]] = {
@@ -47,6 +49,49 @@ def test_every_object_is_owned_by_its_ledger_and_bears_the_recommended_labels(le
         assert labels["app.kubernetes.io/instance"] == ledger.name
         assert labels["app.kubernetes.io/managed-by"] == "chronicle-operator"
         assert {"app.kubernetes.io/name", "app.kubernetes.io/component", "app.kubernetes.io/part-of"} <= set(labels)
+
+
+def test_the_version_is_on_every_object_and_in_no_template_selector_or_claim(ledger: LedgerContext) -> None:
+    for it in build(ledger):
+        assert it["metadata"]["labels"]["app.kubernetes.io/version"] == "dev"
+        assert "app.kubernetes.io/version" not in str(it.get("spec")), it["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("chronicle-ledger:0.1.0", "0.1.0"),
+        ("registry:5000/team/chronicle-ledger:1.2_rc-3", "1.2_rc-3"),
+        ("registry:5000/chronicle-ledger", ""),
+        ("chronicle-ledger@sha256:abcdef", ""),
+        ("chronicle-ledger:1.0@sha256:abcdef", "1.0"),
+        (f"x:_{'a' * 70}", "a" * 62),
+    ],
+)
+def test_the_version_is_the_tag_of_our_image_as_far_as_a_label_can_hold_it(image: str, expected: str) -> None:
+    assert version(image) == expected
+
+
+def test_every_kind_of_pod_is_behind_a_policy() -> None:
+    ledger = context(SPECS["two regions"])
+    policies = {
+        it["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]: it["spec"]
+        for it in build(ledger)
+        if it["kind"] == "NetworkPolicy"
+    }
+    made = {it["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"] for it in workloads(ledger)}
+    assert set(policies) == made | {"decommission"}
+    assert policies["scenarios"] == {
+        "podSelector": {"matchLabels": selector(ledger, "scenarios")},
+        "policyTypes": ["Ingress"],
+        "ingress": [],
+    }
+
+
+def workloads(ledger: LedgerContext) -> list[dict[str, Any]]:
+    """Return everything that makes pods, a run of the scenarios included."""
+    built = [it for it in build(ledger) if it["kind"] in ("StatefulSet", "Deployment", "Job")]
+    return [*built, scenarios.job(ledger, "run", 0)]
 
 
 def test_no_two_objects_of_a_kind_have_the_same_name(ledger: LedgerContext) -> None:
