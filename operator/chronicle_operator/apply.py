@@ -88,6 +88,6 @@ def owned_by(item: Mapping[str, Any], owner_uid: str) -> bool:
 
 def in_order(manifests: Iterable[Manifest]) -> list[tuple[Kind, Manifest]]:
     """Return the manifests in the order in which to apply them, each with its kind."""
-    places = {kind: place for place, kind in enumerate((*kinds.CHILDREN, *kinds.OPTIONAL))}
+    places = {kind: place for place, kind in enumerate(kinds.CHILDREN)}
     pairs = [(kinds.of(manifest), manifest) for manifest in manifests]
     return sorted(pairs, key=lambda pair: places[pair[0]])

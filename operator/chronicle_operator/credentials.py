@@ -41,8 +41,9 @@ class Credentials:
     """What to do about the Secrets of one ledger.
 
     `expires` is the earliest end of a certificate, `authority_expires` that of the authority (None without TLS).
-    `problem` is a sentence for people: a Secret is there that cannot be used, and is left alone. `authority` is the authority's certificate (PEM), for whoever calls
-    the API; None without TLS. `missing` are names under which no Secret was found: one may be there without its labels.
+    `problem` is a sentence for people: a Secret is there that cannot be used, and is left alone. `authority` is the
+    authority's certificate (PEM), for whoever calls the API; None without TLS. `missing` are names under which no
+    Secret was found: one may be there without its labels.
     """
 
     create: Sequence[Manifest] = ()

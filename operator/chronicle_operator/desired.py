@@ -116,9 +116,9 @@ def _certificates(held: credentials.Credentials, ledger: str, now: datetime) -> 
     if held.authority_expires and held.authority_expires - now < AUTHORITY_WARNING:
         alarm = held.authority_expires - now < AUTHORITY_ALARM
         said = (
-            f"the authority ends at {timestamp(held.authority_expires)}, and every certificate with it; the operator does"
-            " not replace it under nodes that trust it. Plan a stop: set spec.reconciliation to Hibernated, delete Secret"
-            f" {names.authority(ledger)} once no pod runs, set it back to Active, and give callers the new ca.crt"
+            f"the authority ends at {timestamp(held.authority_expires)}, and every certificate with it; the operator"
+            " does not replace it under nodes that trust it. Plan a stop: set spec.reconciliation to Hibernated, delete"
+            f" Secret {names.authority(ledger)} once no pod runs, set it back to Active, give callers the new ca.crt"
         )
         return Condition(kind, "False" if alarm else "True", "AuthorityExpiresSoon", said)
     if held.expires - now < EXPIRES_SOON:

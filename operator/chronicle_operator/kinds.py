@@ -49,14 +49,8 @@ CHILDREN: tuple[Kind, ...] = (
     Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
 )
 
-OPTIONAL: tuple[Kind, ...] = (
-    # Applied where a spec asks for them, never listed where their CRDs may be missing.
-    Kind("cert-manager.io", "v1", "Certificate", "certificates"),
-    Kind("cert-manager.io", "v1", "Issuer", "issuers"),
-)
-
 BY_NAME: dict[tuple[str, str], Kind] = {
-    (kind.api_version, kind.kind): kind for kind in (*CHILDREN, *OPTIONAL, LEDGER, POD, VOLUME_CLAIM, EVENT)
+    (kind.api_version, kind.kind): kind for kind in (*CHILDREN, LEDGER, POD, VOLUME_CLAIM, EVENT)
 }
 
 

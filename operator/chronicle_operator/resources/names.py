@@ -94,7 +94,8 @@ def nats_certificate(ledger: str) -> str:
 
 
 def nats_password(ledger: str) -> str:
-    """Return the Secret with the password of NATS clients and that of the routes between servers."""
+    """Return the Secret with the password of NATS clients. Routes between servers have certificates, or, in a trial
+    without TLS, nothing but the network policy."""
     return _join(ledger, "nats-auth")
 
 

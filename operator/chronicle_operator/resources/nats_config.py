@@ -47,7 +47,8 @@ def text(ledger: LedgerContext, region: str | None, routes: list[str]) -> str:
             f"port: {names.NATS_ROUTE_PORT}",
             "no_advertise: true",
             f"routes: [{', '.join(f'{chr(34)}{it}{chr(34)}' for it in routes)}]",
-            # Servers know each other by certificates of the ledger's own authority.
+            # Servers know each other by certificates of the ledger's own authority; without TLS not at all: a password
+            # would have to stand in each route's URL, and such a ledger is for trials.
             *([_tls("verify: true")] if tls else []),
         ),
         _block(
