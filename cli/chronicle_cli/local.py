@@ -111,6 +111,7 @@ def demo(
     ctx.invoke(
         scenario.run, names=names or NAMES, target="local", duration=duration, recovery_deadline=None, seed=seed,
         rate=rate, runs=scenario.RUNS, as_json=as_json, sabotage=None, database=database,
+        partition_mode="blackhole",
     )  # fmt: skip
 
 

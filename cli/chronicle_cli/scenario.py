@@ -24,7 +24,7 @@ from chronicle_chaos.rejudging import judge_again
 from chronicle_chaos.scenarios.catalogue import SCENARIOS
 from chronicle_chaos.target import Target
 from chronicle_chaos.verdict import exit_status
-from chronicle_cli.scenario_target import has_quorum, must_suit, open_target, read_target
+from chronicle_cli.scenario_target import Local, has_quorum, must_suit, open_target, read_target
 from chronicle_cli.scenario_view import print_journal, progress_printer
 from chronicle_cli.signals import ending_signals
 from chronicle_ledger.sabotage import Sabotage
@@ -76,6 +76,8 @@ def list_(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the journal as JSON.")
 @click.option("--database", type=click.Choice(["auto", "cockroach", "postgres"]), default="auto", show_default=True,
               help="With --target local: which database to start.")  # fmt: skip
+@click.option("--partition-mode", type=click.Choice(["blackhole", "refuse", "reset"]), default="blackhole",
+              show_default=True, help="On this machine: what cut links do with bytes and connections.")  # fmt: skip
 @click.option("--sabotage", hidden=True, type=click.Choice([s.value for s in Sabotage]),
               help="Turn one guarantee off; the run must fail.")  # fmt: skip
 def run(
@@ -89,11 +91,14 @@ def run(
     as_json: bool,
     sabotage: str | None,
     database: str,
+    partition_mode: str,
 ) -> None:
     """Run the named scenarios, or all. Exit status: 0 all passed, 1 any failed, 2 usage, 3 inconclusive or aborted."""
     if sabotage is not None and target != "local":
         raise click.UsageError("--sabotage breaks a ledger on purpose and works with --target local alone")
     where = read_target(target)
+    if partition_mode != "blackhole" and where is not None and where.kind != "local":
+        raise click.UsageError(f"--partition-mode is for a ledger on this machine; a {where.kind} one drops packets")
     try:
         must_suit(names, has_quorum(where, database), duration, sabotage)
     except (UnknownScenario, BinaryMissing) as error:
@@ -109,7 +114,7 @@ def run(
     except OSError as error:
         raise click.UsageError(f"--runs: no folder can be made in {runs} ({error.strerror})") from error
     try:
-        journal = asyncio.run(_run(where, list(names), options, run_dir, database))
+        journal = asyncio.run(_run(where, list(names), options, run_dir, Local(database, partition_mode)))
     except (ChaosError, OSError, ValueError, TypeError) as error:
         with suppress(OSError):
             run_dir.rmdir()  # unless there is something in it
@@ -120,7 +125,7 @@ def run(
     sys.exit(3 if journal.exit_status is None else journal.exit_status)
 
 
-async def _run(where: Target | None, names: list[str], options: RunOptions, run_dir: Path, database: str) -> Journal:
+async def _run(where: Target | None, names: list[str], options: RunOptions, run_dir: Path, local: Local) -> Journal:
     """Run until done or interrupted; Ctrl-C, SIGTERM and a terminal that closes alike heal what is broken and leave a
     journal."""
     progress = progress_printer()
@@ -136,7 +141,7 @@ async def _run(where: Target | None, names: list[str], options: RunOptions, run_
                 task.cancel()
 
         async def work() -> Journal:
-            target, injector, versions = await open_target(stack, where, database, options.sabotage, progress)
+            target, injector, versions = await open_target(stack, where, local, options.sabotage, progress)
             journal = None
             try:
                 journal = await run_scenarios(

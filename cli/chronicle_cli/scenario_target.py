@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -16,16 +17,27 @@ from chronicle_chaos.target import Target
 from chronicle_ledger.sabotage import Sabotage
 
 
+@dataclass(frozen=True, slots=True)
+class Local:
+    """What may be chosen of a ledger on this machine: its database, and what its links do in a partition."""
+
+    database: str = "auto"
+    partition_mode: str = "blackhole"
+
+
 def read_target(where: str) -> Target | None:
     """The target of a file; None for `local`, which is started when it is needed. Raises click.UsageError."""
     if where == "local":
         return None
     try:
-        return Target.read(Path(where))
+        target = Target.read(Path(where))
     except OSError as error:
         raise click.UsageError(f"--target: {where} cannot be read ({error.strerror})") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise click.UsageError(f"--target: {where} is no target file ({error}); `chronicle up` writes one") from error
+    if target.kind not in {"local", "compose"}:
+        raise click.UsageError(f"--target: runs on a {target.kind} target are started by their own command")
+    return target
 
 
 def has_quorum(target: Target | None, database: str) -> bool:
@@ -56,21 +68,21 @@ def must_suit(names: Sequence[str], quorum: bool, duration: float | None, sabota
 
 
 async def open_target(
-    stack: AsyncExitStack, target: Target | None, database: str, sabotage: str | None, progress: Progress
+    stack: AsyncExitStack, target: Target | None, local: Local, sabotage: str | None, progress: Progress
 ) -> tuple[Target, Injector, dict[str, str]]:
     """The target, its injector and the versions under test. None starts a ledger that lives as long as `stack`."""
     from chronicle_chaos.injectors.local import LocalInjector
     from chronicle_chaos.local.cluster import LocalCluster, LocalSpec
+    from chronicle_chaos.local.tcp_proxy import Mode
 
-    if target is None:
-        cluster = LocalCluster(LocalSpec(database, sabotage=sabotage), lambda message: progress("", "start", message))
-        await stack.enter_async_context(cluster)
-        return cluster.target, LocalInjector(cluster.target), dict(cluster.versions)
-    if target.kind == "compose":
+    if target is not None and target.kind == "compose":
         from chronicle_chaos.injectors.compose import ComposeInjector
 
         compose = ComposeInjector()
         return target, compose, await compose.versions()
-    if target.kind != "local":
-        raise click.UsageError(f"--target: runs on a {target.kind} target are started by their own command")
-    return target, LocalInjector(target), dict(target.details.get("versions", {}))
+    if target is None:
+        spec = LocalSpec(local.database, sabotage=sabotage)
+        cluster = await stack.enter_async_context(LocalCluster(spec, lambda message: progress("", "start", message)))
+        target = cluster.target
+    injector = LocalInjector(target, cut=Mode(local.partition_mode))
+    return target, injector, dict(target.details.get("versions", {}))

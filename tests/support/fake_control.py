@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chronicle_chaos.local.control import Control, ControlFailed, Instance
+from chronicle_chaos.local.tcp_proxy import Mode, TcpProxy
 from chronicle_chaos.target import Target
 
 TARGET = Target("local", "http://127.0.0.1:1", {}, "cockroachdb", details={"control": "/nowhere"})
@@ -22,6 +23,7 @@ class Cluster:
 
     instances: list[Instance]
     links: str = "pass"
+    proxies: list[TcpProxy] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)
     away: set[str] = field(default_factory=set)
 
@@ -57,6 +59,8 @@ class FakeControl(Control):
     async def set_links(self, mode: str) -> None:
         self._must("links")
         self.cluster.links = mode
+        for proxy in self.cluster.proxies:
+            await proxy.set_mode(Mode(mode))
 
     def _must(self, what: str) -> None:
         if what in self.cluster.refuses:

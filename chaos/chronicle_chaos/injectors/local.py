@@ -23,14 +23,8 @@ from chronicle_chaos.injection import (
 )
 from chronicle_chaos.injectors.crashing import moments, not_done
 from chronicle_chaos.injectors.healing import Step, take_all
-from chronicle_chaos.injectors.probes import (
-    Answer,
-    api_ready,
-    busiest,
-    chosen_for,
-    cockroach_answers,
-    cockroach_leases,
-)
+from chronicle_chaos.injectors.held import COCKROACH, NATS_ROUTE, Held
+from chronicle_chaos.injectors.probes import Answer, answer_of, api_ready, busiest, chosen_for, cockroach_leases
 from chronicle_chaos.local.control import Control, ControlFailed, Instance
 from chronicle_chaos.local.tcp_proxy import Mode
 from chronicle_chaos.local.waiting import NotReady, accepts, until
@@ -40,6 +34,15 @@ INSTALL_COCKROACH = "install CockroachDB or run: chronicle fetch cockroach"
 START_ANEW = "stop `chronicle up` and start it again"
 RESTART_SECONDS = 30.0
 
+PROTOCOLS = {Component.COCKROACH.value: COCKROACH, Component.NATS.value: NATS_ROUTE}
+ANSWERS = frozenset({Answer.YES})
+WHEN_CUT = {
+    Mode.BLACKHOLE: (frozenset({Answer.TIMED_OUT}), frozenset({Answer.TIMED_OUT})),
+    Mode.REFUSE: (frozenset({Answer.REFUSED}), frozenset({Answer.CLOSED, Answer.RESET})),
+    Mode.RESET: (frozenset({Answer.RESET}), frozenset({Answer.RESET})),
+}
+"""What comes of a question over a new connection, and over one from before, where a link is cut in this way."""
+
 
 class LocalInjector:
     """Breaks a `LocalCluster`, of this process or of another one's `chronicle up`, through its control socket."""
@@ -47,7 +50,12 @@ class LocalInjector:
     name = "local"
     fidelity: Fidelity = "process"
 
-    def __init__(self, target: Target, control: Control | None = None) -> None:
+    def __init__(
+        self, target: Target, control: Control | None = None, *, cut: Mode = Mode.BLACKHOLE, patience: float = 2.0
+    ) -> None:
+        """`cut` is what the links do in a partition; `patience` is how many seconds a probe waits for its answer."""
+        self._cut = cut
+        self._patience = patience
         self._target = target
         self._control = control or Control(Path(str(target.details["control"])))
 
@@ -80,9 +88,7 @@ class LocalInjector:
                 could = await self._control.instances(component)
                 victims = [rng.choice(could)]
             case Partition():
-                undo.record("links between the regions pass again", {"links": Mode.PASS.value})
-                await self._control.set_links(Mode.BLACKHOLE)
-                return Injection(fault, (f"{fault.majority} | {fault.minority}",))
+                return await self._partition(fault, undo)
         # The crashes that follow hit others as well, so all that could be hit are written down.
         hit = [v.name for v in (could if isinstance(fault, Crashes) else victims)]
         undo.record(f"{', '.join(hit)} may run again", {"release": hit})
@@ -110,13 +116,14 @@ class LocalInjector:
 
     async def heal(self, injection: Injection) -> None:
         """Undo everything that this cluster can have: cheap, and safe to repeat."""
-        del injection
+        for connection in injection.state.get("held", ()):
+            connection.close()
         await self._mend()
 
     async def healed(self, injection: Injection) -> Evidence:
         """Everything that was hit runs and answers; bytes cross between the regions."""
         if isinstance(injection.fault, Partition):
-            return Evidence(tuple(await self._across(injection.fault, blocked=False)))
+            return Evidence(tuple(await self._across(injection.fault, (), blocked=False)))
         names = injection.targets
         observations = []
         for instance in await self._control.instances():
@@ -130,7 +137,7 @@ class LocalInjector:
 
     async def _seen(self, injection: Injection) -> list[Observation]:
         if isinstance(injection.fault, Partition):
-            return await self._across(injection.fault, blocked=True)
+            return await self._across(injection.fault, injection.state["held"], blocked=True)
         now = {i.name: i for i in await self._control.instances()}
         away = not isinstance(injection.fault, Crashes)
         return [await _gone(now[name], was, away=away) for name, was in injection.state["before"].items()]
@@ -155,26 +162,51 @@ class LocalInjector:
         leases = await cockroach_leases({name: node.url for name, node in nodes.items()})
         return nodes[busiest(leases)], leases
 
-    async def _across(self, cut: Partition, *, blocked: bool) -> list[Observation]:
-        """Probes through the links, each way, and one inside the majority: no more than the links is cut."""
-        nodes = await self._control.instances(Component.COCKROACH)
-        inside = [n for n in nodes if n.region == cut.majority]
-        outside = [n for n in nodes if n.region == cut.minority]
-        observations = []
-        for source, destination in ((cut.majority, outside[0]), (cut.minority, inside[0])):
-            answer = await cockroach_answers(destination.crossing or destination.port)
-            crosses = answer is Answer.YES
-            observations.append(
-                Observation(
-                    f"{source} to {destination.name}", "reachable" if blocked else "cut off", answer.value,
-                    crosses is not blocked,
-                )
-            )  # fmt: skip
-        within = await cockroach_answers(inside[-1].port)
-        observations.append(
-            Observation(f"within {cut.majority} to {inside[-1].name}", "reachable", within.value, within is Answer.YES)
+    async def _partition(self, cut: Partition, undo: UndoLog) -> Injection:
+        held: list[Held] = []
+        try:
+            for node, source in await self._crossing(cut):
+                subject = f"{source} to {node.name}, over a connection from before"
+                held.append(await Held.open(subject, node.crossing or 0, PROTOCOLS[node.component]))
+            undo.record("links between the regions pass again", {"links": Mode.PASS.value})
+            await self._control.set_links(self._cut)
+            await asyncio.gather(*(connection.settle() for connection in held))
+        except BaseException:
+            for connection in held:
+                connection.close()
+            raise
+        return Injection(fault=cut, targets=(f"{cut.majority} | {cut.minority}: {self._cut}",), state={"held": held})
+
+    async def _crossing(self, cut: Partition) -> list[tuple[Instance, str]]:
+        """Every node that is reached through a link, with the region from which it is."""
+        others = {cut.majority: cut.minority, cut.minority: cut.majority}
+        return [(i, others[i.region]) for i in await self._control.instances() if i.crossing is not None]
+
+    async def _across(self, cut: Partition, held: Sequence[Held], *, blocked: bool) -> list[Observation]:
+        """New connections through every link, each way, and, where they are `blocked`, those from before, and new ones
+        inside the majority: no more than the links is cut."""
+        fresh, live = WHEN_CUT[self._cut]
+        crossing = [(node, source, node.crossing) for node, source in await self._crossing(cut)]
+        inside = [
+            (node, f"within {cut.majority}", node.peers) for node, _, _ in crossing if node.region == cut.majority
+        ]
+
+        async def new(node: Instance, source: str, port: int | None, wanted: frozenset[Answer]) -> Observation:
+            answer = await answer_of(port or 0, PROTOCOLS[node.component].hello, seconds=self._patience)
+            before = "reachable" if blocked else "cut off"
+            return Observation(f"{source} to {node.name}", before, answer.value, answer in wanted)
+
+        async def old(connection: Held) -> Observation:
+            answer = await connection.ask(self._patience)
+            return Observation(connection.subject, "answers", answer.value, answer in live)
+
+        if not blocked:
+            return await asyncio.gather(*(new(*link, ANSWERS) for link in crossing))
+        return await asyncio.gather(
+            *(new(*link, fresh) for link in crossing),
+            *(old(connection) for connection in held),
+            *(new(*link, ANSWERS) for link in inside),
         )
-        return observations
 
     async def _crash_again(self, fault: Crashes, rng: Random, seconds: float) -> list[Observation]:
         """The first crash was the injection's; the others fall at random moments of the window."""

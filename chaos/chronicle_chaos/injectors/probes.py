@@ -24,29 +24,39 @@ LEASES = "SELECT lease_holder, count(*) AS n FROM crdb_internal.ranges GROUP BY 
 
 
 class Answer(StrEnum):
-    """What came of a probe."""
+    """What came of a question over a connection."""
 
     YES = "answers"
     REFUSED = "refused"
+    RESET = "reset"
+    CLOSED = "closed"
     TIMED_OUT = "timed out"
 
 
-async def cockroach_answers(port: int, *, host: str = LOOPBACK, seconds: float = 2.0) -> Answer:
-    """Whether bytes go to a CockroachDB node and come back, within `seconds`."""
+async def answer_of(port: int, question: bytes, *, host: str = LOOPBACK, seconds: float = 2.0) -> Answer:
+    """Whether a new connection is made, the question goes there and a byte comes back, within `seconds`. Without a
+    question the server is one that speaks first."""
     writer = None
     try:
         async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection(host, port)
-            writer.write(SSL_REQUEST)
+            writer.write(question)
             await writer.drain()
-            return Answer.YES if await reader.read(1) else Answer.REFUSED
-    except TimeoutError:
-        return Answer.TIMED_OUT
-    except OSError:
-        return Answer.REFUSED
+            return Answer.YES if await reader.read(1) else Answer.CLOSED
+    except (OSError, TimeoutError) as error:
+        return came_of(error)
     finally:
         if writer is not None:
             writer.transport.abort()
+
+
+def came_of(error: OSError | TimeoutError) -> Answer:
+    """What an error says about a connection."""
+    if isinstance(error, ConnectionRefusedError):
+        return Answer.REFUSED
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return Answer.RESET
+    return Answer.TIMED_OUT if isinstance(error, TimeoutError) else Answer.CLOSED
 
 
 async def api_ready(url: str, *, seconds: float = 2.0) -> bool:

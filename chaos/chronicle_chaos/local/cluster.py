@@ -60,6 +60,8 @@ class _Member:
     port: int
     url: str
     process: SupervisedProcess
+    peers: int | None = None
+    """The port by which others of its kind reach it, where they do."""
 
 
 class LocalCluster:
@@ -73,7 +75,6 @@ class LocalCluster:
         self.versions: dict[str, str] = {}
         self._progress = progress
         self._members: dict[str, _Member] = {}
-        self._links = Mode.PASS
         self._postgres: PostgresServer | None = None
         self._proxies: Proxies | None = None
         self._balancer: SupervisedProcess | None = None
@@ -173,14 +174,14 @@ class LocalCluster:
         nodes = self._layout.cockroach
         for node in nodes:
             process = node.process(self._cockroach, self.folder)
-            self._add(node.name, _Member("cockroach", node.region, node.port, node.url, process))
+            self._add(node.name, _Member("cockroach", node.region, node.port, node.url, process, node.port))
             await process.start()
         await initialise(self._cockroach, nodes)
 
     async def _start_nats(self) -> None:
         for node, region in zip(self._layout.nats, ("region-a", "region-a", "region-b"), strict=True):
             process = node.process(self.folder)
-            self._add(node.name, _Member("nats", region, node.client, node.url, process))
+            self._add(node.name, _Member("nats", region, node.client, node.url, process, node.route))
             await process.start()
 
     async def _migrate(self) -> None:
@@ -268,7 +269,7 @@ class LocalCluster:
                     {
                         "name": name, "component": m.component, "region": m.region, "port": m.port, "url": m.url,
                         "pid": m.process.pid, "started_at": m.process.started_at,
-                        "crossing": crossings.get(m.port),
+                        "peers": m.peers, "crossing": None if m.peers is None else crossings[m.peers],
                     }
                     for name, m in self._members.items()
                 ]  # fmt: skip
@@ -279,9 +280,6 @@ class LocalCluster:
             case "links":
                 if self._proxies is not None:
                     await self._proxies.set_mode(Mode(request["mode"]))
-                    self._links = Mode(request["mode"])
-            case "link-mode":
-                return self._links.value
             case other:
                 raise ValueError(f"unknown request {other!r}")
         return None

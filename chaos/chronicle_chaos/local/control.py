@@ -21,8 +21,9 @@ class ControlFailed(ChaosError):
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One process of a cluster. `pid` None: it does not run. `started_at` in seconds since the epoch. `crossing` is the
-    port by which the other region reaches it."""
+    """One process of a cluster. `pid` None: it does not run. `started_at` in seconds since the epoch. `peers` is the
+    port by which others of its kind in its region reach it, `crossing` the one by which those of the other region do.
+    """
 
     name: str
     component: str
@@ -31,6 +32,7 @@ class Instance:
     url: str
     pid: int | None
     started_at: float
+    peers: int | None = None
     crossing: int | None = None
 
 
@@ -57,11 +59,6 @@ class Control:
     async def set_links(self, mode: str) -> None:
         """Put every link between the regions into a mode of `tcp_proxy.Mode`."""
         await self._ask(op="links", mode=mode)
-
-    async def links(self) -> str:
-        """The mode of the links between the regions."""
-        mode: str = await self._ask(op="link-mode")
-        return mode
 
     async def _ask(self, **request: Any) -> Any:
         try:

@@ -99,14 +99,6 @@ class SupervisedProcess:
         """Let it run again after `kill(keep_away=True)`."""
         self._wanted.set()
 
-    def pause(self) -> None:
-        """SIGSTOP: it holds its connections and answers nothing."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self._signal(signal.SIGCONT)
-
     async def stop(self) -> None:
         """End it: its stop signal, then SIGKILL after the grace. Safe to call twice."""
         if self._supervisor is not None:
@@ -139,10 +131,6 @@ class SupervisedProcess:
         """Raise ProcessDied where it is not running although it should be."""
         if self._wanted.is_set() and self.pid is None:
             raise ProcessDied(f"{self.name} ended:\n{self.last_words()}")
-
-    def _signal(self, number: signal.Signals) -> None:
-        if (pid := self.pid) is not None:
-            os.kill(pid, number)
 
     async def _spawn(self) -> None:
         command = self._command

@@ -121,14 +121,19 @@ class TcpProxy:
             self._links.discard(link)
 
     async def _pump(self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(CHUNK):
-            if self.mode is Mode.BLACKHOLE:
-                link.lost = True
-                continue
-            writer.write(data)
-            await writer.drain()
+        try:
+            while data := await reader.read(CHUNK):
+                if self.mode is Mode.BLACKHOLE:
+                    link.lost = True
+                    continue
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            if self.mode is not Mode.BLACKHOLE:
+                raise
         if self.mode is Mode.BLACKHOLE:
-            # The end of a stream is swallowed as bytes are; the other side would wait for it for ever after healing.
+            # The end of a stream, in order or not, is swallowed as bytes are; the other side would wait for it for ever
+            # after healing.
             link.lost = True
             return
         # One side said that it has nothing more to say; the other may still have.

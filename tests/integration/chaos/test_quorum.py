@@ -15,6 +15,7 @@ from chronicle_chaos.injection import Injection
 from chronicle_chaos.injectors.local import LocalInjector
 from chronicle_chaos.local.binaries import find_cockroach
 from chronicle_chaos.local.cluster import LocalCluster, LocalSpec
+from chronicle_chaos.local.tcp_proxy import Mode
 from chronicle_chaos.local.waiting import until
 from chronicle_chaos.target import Target
 from chronicle_chaos.undo import FileUndoLog
@@ -37,18 +38,36 @@ async def target() -> AsyncIterator[Target]:
         yield cluster.target
 
 
-async def test_a_partition_cuts_both_ways_and_nothing_inside_the_majority(target: Target, tmp_path: Path) -> None:
-    injector = LocalInjector(target)
+@pytest.mark.parametrize(
+    ("mode", "after"),
+    [
+        (Mode.BLACKHOLE, {"timed out", "answers"}),
+        (Mode.REFUSE, {"refused", "closed", "reset", "answers"}),
+        (Mode.RESET, {"reset", "answers"}),
+    ],
+)
+async def test_a_partition_cuts_both_ways_and_nothing_inside_the_majority(
+    target: Target, tmp_path: Path, mode: Mode, after: set[str]
+) -> None:
+    injector = LocalInjector(target, cut=mode)
     await injector.preflight(Partition())
-    undo = FileUndoLog(tmp_path / "undo.jsonl", "test")
-    cut = await injector.inject(Partition(), undo, Random(1))
+    cut = await injector.inject(Partition(), FileUndoLog(tmp_path / "undo.jsonl", "test"), Random(1))
     evidence = await injector.evidence(cut)
     assert evidence.proven, evidence
-    assert [o.after for o in evidence.observations] == ["timed out", "timed out", "answers"]
+    assert {o.after for o in evidence.observations} <= after
+    within = [o.subject for o in evidence.observations if o.after == "answers"]
+    assert sorted(within) == [f"within region-a to {kind}-{n}" for kind in ("cockroach", "nats") for n in (1, 2)]
     await _heal(injector, cut)
 
+
+async def test_a_killed_node_is_the_one_that_held_most_leases(target: Target, tmp_path: Path) -> None:
+    injector = LocalInjector(target)
+    await injector.preflight(NodeKill(Component.COCKROACH))
+    undo = FileUndoLog(tmp_path / "undo.jsonl", "test")
     kill = await injector.inject(NodeKill(Component.COCKROACH), undo, Random(1))
-    assert (await injector.evidence(kill)).proven
+    evidence = await injector.evidence(kill)
+    assert evidence.proven
+    assert evidence.observations[0].after == f"{kill.targets[0]} held most"
     await _heal(injector, kill)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from chronicle_chaos.options import silent
 from chronicle_chaos.scenarios.catalogue import SCENARIOS
 from chronicle_chaos.scenarios.scenario import Scenario
 from chronicle_chaos.target import Target
 from chronicle_cli import scenario
 from chronicle_cli.local import demo
-from chronicle_cli.scenario_target import must_suit
+from chronicle_cli.scenario_target import Local, must_suit, open_target
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +88,27 @@ def test_a_guarantee_that_no_scenario_tests_is_not_turned_off(arguments: list[st
 def test_sabotage_is_for_a_ledger_that_is_started_for_it(tmp_path: Path) -> None:
     Target("local", "http://127.0.0.1:1", {}, "postgresql").write(tmp_path / "target.json")
     assert refused(run("--sabotage", "idempotency", "--target", "target.json"), "--target local alone")
+
+
+def test_how_links_are_cut_may_be_chosen_on_this_machine_alone(tmp_path: Path) -> None:
+    for kind, runs in (("local", True), ("compose", False)):
+        Target(kind, "http://127.0.0.1:1", {}, "cockroachdb").write(tmp_path / "target.json")  # type: ignore[arg-type]
+        result = run("--target", "target.json", "--partition-mode", "reset")
+        assert started(result) if runs else refused(result, "a compose one drops packets")
+
+
+def test_a_target_of_a_cluster_is_for_another_command(tmp_path: Path) -> None:
+    Target("cluster", "http://127.0.0.1:1", {}, "cockroachdb").write(tmp_path / "target.json")
+    assert refused(run("--target", "target.json"), "started by their own command")
+    assert not (tmp_path / "runs").exists()
+
+
+async def test_the_versions_of_a_ledger_that_is_kept_up_are_those_of_the_run() -> None:
+    details = {"control": "/nowhere", "versions": {"nats": "2.15.1"}}
+    kept = Target("local", "http://127.0.0.1:1", {}, "postgresql", details=details)
+    async with AsyncExitStack() as stack:
+        target, injector, versions = await open_target(stack, kept, Local(), None, silent)
+    assert (target, injector.name, versions) == (kept, "local", {"nats": "2.15.1"})
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

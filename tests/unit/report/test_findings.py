@@ -19,11 +19,12 @@ def a_record(*checks: CheckRecord) -> ScenarioRecord:
 
 
 def sampled(*lags: int | None) -> History:
-    events = []
+    events: list[Event] = []
     for number, lag in enumerate(lags):
-        for type_, value in (("invoke", {}), ("ok", {"status": "ok", "lag_events": lag})):
-            at = number * 1_000_000_000 + (type_ == "ok")
-            events.append(Event(len(events), at, "s", "health-lb", type_, "health", str(number), value, "lb"))  # type: ignore[arg-type]
+        at, key = number * 1_000_000_000, str(number)
+        events.append(Event(len(events), at, "s", "health-lb", "invoke", "health", key, {}, "lb"))
+        value = {"status": "ok", "lag_events": lag}
+        events.append(Event(len(events), at + 1, "s", "health-lb", "ok", "health", key, value, "lb"))
     return History(tuple(events))
 
 
