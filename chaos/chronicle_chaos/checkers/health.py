@@ -20,8 +20,8 @@ class HealthSays:
     target is `ok` again.
 
     `blames` names the component (`database`, `nats`) that has to be the reason: not `ok` itself in each report that is
-    judged by `during`. With `misses_nodes` such a report must also count fewer nodes alive than there are, where it
-    counts them.
+    judged by `during`. With `counts_missing` such a report must also count what is missing, a node or replicas of
+    ranges, where it counts both: a pod that is killed again and again is alive in between, and then its ranges tell.
     """
 
     during: frozenset[str]
@@ -29,7 +29,7 @@ class HealthSays:
     within: float = 5.0
     notices: float | None = None
     blames: str = ""
-    misses_nodes: bool = False
+    counts_missing: bool = False
     name: str = "health"
     safety: bool = False
 
@@ -85,8 +85,8 @@ class HealthSays:
         told = sample.answered
         if self.blames and told.get(self.blames, "ok") == "ok":
             return f"{self.blames} is {told.get(self.blames, 'not mentioned')}"
-        if self.misses_nodes and "nodes_live" in told and told["nodes_live"] >= told.get("nodes_total", 0):
-            return f"{told['nodes_live']} of {told.get('nodes_total')} nodes live"
+        if self.counts_missing and told.get("underreplicated") == 0 and told["nodes_live"] == told["nodes_total"]:
+            return f"all {told['nodes_total']} nodes live and no range lacks a replica"
         return ""
 
 

@@ -29,6 +29,8 @@ SCENARIO = Scenario(
         *ALWAYS,
         Availability(share=0.95, gap=STALL, accepted=50),
         Replication(),
-        HealthSays(during=frozenset({"degraded"}), within=STALL, notices=NOTICED, blames="database", misses_nodes=True),
+        HealthSays(
+            during=frozenset({"degraded"}), within=STALL, notices=NOTICED, blames="database", counts_missing=True
+        ),
     ),
 )

@@ -37,7 +37,7 @@ SCENARIO = Scenario(
             within=20.0,
             notices=NOTICED,
             blames="database",
-            misses_nodes=True,
+            counts_missing=True,
         ),
         HealthSays(
             during=frozenset({"down", "none"}),

@@ -340,11 +340,14 @@ def test_the_last_word_of_each_instance_counts() -> None:
      ({"database": "down"}, Result.PASSED),
      ({"database": "ok", "nats": "down", "nodes_live": 3, "nodes_total": 3}, Result.FAILED),
      ({"nats": "down"}, Result.FAILED),
-     ({"database": "degraded", "nodes_live": 3, "nodes_total": 3}, Result.FAILED)],
-    ids=["for-the-node", "nodes-not-counted", "for-nats", "database-not-mentioned", "with-every-node-alive"],
+     ({"database": "degraded", "nodes_live": 3, "nodes_total": 3, "underreplicated": 4}, Result.PASSED),
+     ({"database": "degraded", "nodes_live": 3, "nodes_total": 3}, Result.PASSED),
+     ({"database": "degraded", "nodes_live": 3, "nodes_total": 3, "underreplicated": 0}, Result.FAILED)],
+    ids=["for-the-node", "nodes-not-counted", "for-nats", "database-not-mentioned", "for-the-node-s-replicas",
+         "ranges-not-counted", "with-nothing-missing"],
 )  # fmt: skip
 def test_degraded_for_another_reason_is_not_the_truth(facts: dict[str, object], result: Result) -> None:
-    checker = HealthSays(frozenset({"degraded"}), within=3.0, blames="database", misses_nodes=True)
+    checker = HealthSays(frozenset({"degraded"}), within=3.0, blames="database", counts_missing=True)
     story = sampled("degraded")
     story.change(
         lambda e: e.f == "health" and e.type == "ok" and e.value["status"] == "degraded",

@@ -49,7 +49,7 @@ QUICK = Scenario(
     window=1.2,
     recovery=8.0,
     checks=(*ALWAYS, Availability(share=0.9, gap=4.0, accepted=0),
-            HealthSays(frozenset({"degraded"}), within=0.0, blames="database", misses_nodes=True)),
+            HealthSays(frozenset({"degraded"}), within=0.0, blames="database", counts_missing=True)),
     deadlines=Deadlines(preflight=30, steady_state=30, inject=10, prove=0.8, observe_margin=1, heal=2, drain=4,
                         final_reads=30),
     steadiness=SteadyState(window=0.6, settle=0.3),
