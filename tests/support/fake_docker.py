@@ -21,6 +21,7 @@ class Stack:
     stopped: set[str] = field(default_factory=set)
     unready: set[str] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)
+    created: set[str] = field(default_factory=set)
     failing: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     helper_image: bool = True
@@ -72,10 +73,14 @@ class FakeDocker(Docker):
     async def container(self, name: str) -> Container | None:
         if name not in EVERY:
             return None
-        running, birth = name not in self.stack.stopped, self.stack.births.get(name, 0)
+        running = name not in self.stack.stopped | self.stack.created
+        birth = self.stack.births.get(name, 0)
         pid = 100 * (EVERY.index(name) + 1) + birth
         addresses = (f"172.20.0.{EVERY.index(name) + 2}",) if running else ()
-        return Container(name, running, name in self.stack.paused, pid * running, f"second {birth}", addresses)
+        return Container(
+            name, running, name in self.stack.paused, pid * running, f"second {birth}", addresses,
+            name in self.stack.created,
+        )  # fmt: skip
 
     def _exec(self, container: str, command: list[str]) -> Said:
         if container in self.stack.stopped:

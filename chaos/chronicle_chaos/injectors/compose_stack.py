@@ -32,18 +32,16 @@ class StackDown(Exception):
 async def wait_until_well(url: str, injector: ComposeInjector, patience: float = PATIENCE_SECONDS) -> Mapping[str, Any]:
     """Wait until `/health` says ok, at most `patience` seconds. Raises StackDown or InjectionError."""
     await injector.docker.call("version", "--format", "{{.Server.Version}}")
-    found = {name: await injector.docker.container(name) for name in EVERY}
-    missing = [name for name, container in found.items() if container is None]
-    if missing:
-        raise StackDown(f"the stack is not up (no container {missing[0]}); run: docker compose up -d")
-    dead = [name for name, container in found.items() if container is not None and not container.running]
-    if dead:
-        raise StackDown(f"{', '.join(dead)} does not run; run: docker compose up -d")
     loop = asyncio.get_running_loop()
+    until = loop.time() + patience
+    while created := await _created(injector):
+        if loop.time() >= until:
+            raise StackDown(f"{', '.join(created)} was not started within {patience:g} s; run: docker compose up -d")
+        await asyncio.sleep(1.0)
     began = loop.time()
     swept = False
     health: Mapping[str, Any] = {}
-    while loop.time() < began + patience:
+    while loop.time() < until:
         health = await asyncio.to_thread(_health, url)
         if health.get("status") == "ok":
             return health
@@ -57,6 +55,20 @@ async def wait_until_well(url: str, injector: ComposeInjector, patience: float =
         f"{url}/health did not say ok within {patience:g} s (last: {said}); look at `docker compose ps` and"
         " `docker compose logs`, or start anew: docker compose down -v && docker compose up -d"
     )
+
+
+async def _created(injector: ComposeInjector) -> list[str]:
+    """The containers whose turn in `docker compose up` has not come. Raises StackDown where one is missing or ended."""
+    asked = await asyncio.gather(*(injector.docker.container(name) for name in EVERY))
+    found = dict(zip(EVERY, asked, strict=True))
+    missing = [name for name, container in found.items() if container is None]
+    if missing:
+        raise StackDown(f"the stack is not up (no container {missing[0]}); run: docker compose up -d")
+    there = {name: container for name, container in found.items() if container is not None}
+    dead = [name for name, container in there.items() if not container.running and not container.created]
+    if dead:
+        raise StackDown(f"{', '.join(dead)} does not run; run: docker compose up -d")
+    return [name for name, container in there.items() if container.created]
 
 
 def _health(url: str) -> Mapping[str, Any]:

@@ -17,7 +17,8 @@ class DockerError(InjectionError):
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What `docker inspect` says. `addresses` are its addresses in the networks that it is in (empty while stopped)."""
+    """What `docker inspect` says. `addresses` are its addresses in the networks that it is in (empty while stopped);
+    `created`: it has never run, as one whose turn in `docker compose up` has not come."""
 
     name: str
     running: bool
@@ -25,6 +26,7 @@ class Container:
     pid: int
     started_at: str
     addresses: tuple[str, ...]
+    created: bool = False
 
     @property
     def state(self) -> str:
@@ -86,5 +88,5 @@ def _container(name: str, told: Mapping[str, Any]) -> Container:
     addresses = (n.get(kind) for n in networks.values() for kind in ("IPAddress", "GlobalIPv6Address"))
     return Container(
         name, bool(state["Running"]), bool(state["Paused"]), int(state["Pid"]), str(state["StartedAt"]),
-        tuple(a for a in addresses if a),
+        tuple(a for a in addresses if a), state.get("Status") == "created",
     )  # fmt: skip

@@ -151,6 +151,24 @@ def test_a_container_that_has_ended_is_named_at_once(checkout: Checkout) -> None
     assert "chronicle-nats-1 does not run; run: docker compose up -d" in said
 
 
+@pytest.mark.parametrize(
+    "line", ["CHRONICLE_PORT={}", "export CHRONICLE_PORT = '{}' # mine", 'OTHER=1\nCHRONICLE_PORT="{}"\nLAST=1']
+)
+def test_the_port_is_the_one_that_compose_takes_from_the_same_file(checkout: Checkout, port: int, line: str) -> None:
+    (checkout.folder / ".env").write_text(line.format(port) + "\n")
+    (checkout.state / "created-chronicle-api-3").touch()  # whose turn comes in a moment
+    checkout.program(checkout.folder / ".venv/bin/chronicle", '#!/bin/sh\ncat "$4"\n')
+    status, said = checkout.run()
+    assert status == 0, said
+    assert json.loads(said)["url"] == f"http://127.0.0.1:{port}"
+
+
+def test_the_environment_goes_before_the_file(checkout: Checkout, port: int) -> None:
+    (checkout.folder / ".env").write_text("CHRONICLE_PORT=1\n")
+    checkout.program(checkout.folder / ".venv/bin/chronicle", "#!/bin/sh\nexit 3\n")
+    assert checkout.run(CHRONICLE_PORT=str(port)) == (3, "")
+
+
 SIGNALS: dict[str, Callable[[int], None]] = {
     "Ctrl-C in its terminal": lambda pid: os.killpg(pid, signal.SIGINT),
     "SIGINT": lambda pid: os.kill(pid, signal.SIGINT),
