@@ -55,6 +55,12 @@ def test_only_the_balancer_publishes_a_port_and_on_loopback(services: dict[str, 
     assert all(port.startswith("127.0.0.1:") for port in published["chronicle-lb"])
 
 
+def test_no_service_may_take_the_whole_machine(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service.get("mem_limit"), f"{name}: no limit of memory"
+        assert service.get("cpus"), f"{name}: no limit of processors"
+
+
 def test_the_target_reaches_each_region_through_the_one_port() -> None:
     target = compose_target("http://127.0.0.1:8080")
     assert {name: len(urls) for name, urls in target.regions.items()} == {"region-a": 2, "region-b": 1}
