@@ -160,26 +160,48 @@ def test_the_picture_is_a_png(run: Path) -> None:
     assert (run / "timeline.png").read_bytes().startswith(b"\x89PNG\r\n")
 
 
+FRAME = """<!doctype html>
+<iframe id=f src=report.html style='width:WIDTHpx;height:900px;border:0;color-scheme:SCHEME'></iframe><pre id=o></pre>
+<script>
+const light = c => c.match(/[0-9.]+/g).slice(0, 3).map(v => v / 255)
+  .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+  .reduce((sum, v, n) => sum + v * [.2126, .7152, .0722][n], 0)
+const clear = c => c === 'transparent' || /, 0\\)$/.test(c)
+onload = () => {
+  const d = f.contentDocument, w = f.contentWindow, page = d.scrollingElement
+  const behind = e => { while (e && clear(w.getComputedStyle(e).backgroundColor)) e = e.parentElement
+    return w.getComputedStyle(e ?? d.body).backgroundColor }
+  const contrast = e => { const [a, b] = [light(w.getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x)
+    return (a + .05) / (b + .05) }
+  const texts = [...d.body.querySelectorAll('*')].filter(e => !e.closest('svg') && e.getClientRects().length
+    && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+  o.textContent = JSON.stringify({
+    inner: w.innerWidth, wide: page.scrollWidth <= page.clientWidth,
+    charts: [...d.querySelectorAll('svg')].filter(e => e.getBoundingClientRect().width > 200).length,
+    h1: d.querySelector('h1').textContent, bad: d.querySelectorAll('script').length,
+    dark: light(w.getComputedStyle(d.body).backgroundColor) < .1,
+    unreadable: texts.filter(e => contrast(e) < 4.5).map(e => `${e.tagName}.${e.className}: ${contrast(e)}`),
+  })
+}
+</script>
+"""
+"""A page around the report measures it; the report itself has no script, and its policy would not let one run. A frame
+is as narrow as a phone, which no browser's window is, and its content follows the frame's colour scheme (CSS Color
+Adjustment, level 1). 4.5 is the contrast that WCAG 2 asks of text."""
+
+
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [1200, 500])
-def test_a_browser_shows_the_page_without_sideways_scrolling(run: Path, width: int) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (360, "light"), (360, "dark")])
+def test_a_browser_shows_the_page_readably_and_without_sideways_scrolling(run: Path, width: int, scheme: str) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no chromium on PATH (Debian: apt-get install chromium)")
     write_report(run)
-    # A page around it measures it; the report itself has no script, and its policy would not let one run.
     frame = run / "frame.html"
-    frame.write_text(
-        "<!doctype html><iframe id=f src=report.html style='width:100%;height:900px;border:0'></iframe><pre id=o></pre>"
-        "<script>onload=()=>{const d=f.contentDocument;const s=d.scrollingElement;"
-        "o.textContent=JSON.stringify({wide:s.scrollWidth<=s.clientWidth,charts:[...d.querySelectorAll('svg')]"
-        ".filter(e=>e.getBoundingClientRect().width>200).length,h1:d.querySelector('h1').textContent,"
-        "bad:d.querySelectorAll('script').length})}</script>",
-        encoding="utf-8",
-    )
+    frame.write_text(FRAME.replace("WIDTH", str(width)).replace("SCHEME", scheme), encoding="utf-8")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
              "--disable-dev-shm-usage", "--allow-file-access-from-files", f"--user-data-dir={run / 'profile'}",
-             f"--window-size={width},900"]  # fmt: skip
+             "--window-size=1280,1000"]  # fmt: skip
     # The budget is the browser's own time: what loads on a busy machine still loads before the page is printed.
     done = subprocess.run(
         [chromium, *flags, "--virtual-time-budget=10000", "--dump-dom", frame.as_uri()],
@@ -187,9 +209,11 @@ def test_a_browser_shows_the_page_without_sideways_scrolling(run: Path, width: i
     )  # fmt: skip
     found = re.search(r'<pre id="o">(.*?)</pre>', done.stdout)
     assert found is not None, done.stdout[-500:]
-    told = msgspec.json.decode(found[1])
     # Two scenarios, one of them with two regions: four panels of two charts; the layout that is not shown has no width.
-    assert told == {"wide": True, "charts": 8, "h1": "1 of 3 scenarios passed", "bad": 0}
+    assert msgspec.json.decode(found[1]) == {
+        "inner": width, "wide": True, "charts": 8, "h1": "1 of 3 scenarios passed", "bad": 0,
+        "dark": scheme == "dark", "unreadable": [],
+    }  # fmt: skip
 
 
 class Tags(HTMLParser):
