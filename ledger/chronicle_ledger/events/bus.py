@@ -128,9 +128,11 @@ class Bus:
     async def close(self) -> None:
         """Close for good."""
         self._closing = True
-        if self._connecting is not None:
+        # Asked until it ends: nats-py connects by `asyncio.wait_for`, which before Python 3.12 can lose a cancellation
+        # that comes as its work ends (python/cpython#86296).
+        while self._connecting is not None and not self._connecting.done():
             self._connecting.cancel()
-            await asyncio.gather(self._connecting, return_exceptions=True)
+            await asyncio.wait({self._connecting}, timeout=0.5)
         if self._client is not None:
             # close() flushes first; on a dead connection that would wait for the time-out of a server that is gone.
             with contextlib.suppress(Exception):

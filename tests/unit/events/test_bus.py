@@ -1,0 +1,42 @@
+"""The connection to NATS, closed at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import pytest
+
+from chronicle_ledger.events import bus as buses
+from chronicle_ledger.events.bus import Bus
+
+
+class LosesACancellation:
+    """A client that connects in the instant in which it is told to stop, as nats-py can before Python 3.12."""
+
+    is_connected = True
+
+    def __init__(self) -> None:
+        self.connecting = asyncio.Event()
+        self.closed = False
+
+    async def connect(self, **options: Any) -> None:
+        assert options["max_reconnect_attempts"] == -1
+        self.connecting.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def test_a_bus_closed_while_it_connects_ends_and_closes_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = LosesACancellation()
+    monkeypatch.setattr(buses, "Client", lambda: client)
+    bus = Bus({}, "test")
+    bus.start()
+    await client.connecting.wait()
+    async with asyncio.timeout(10):
+        await bus.close()
+    assert client.closed
