@@ -9,21 +9,24 @@ from datetime import datetime
 from nats.aio.msg import Msg
 
 from chronicle_ledger.events.event import Event, Unreadable, decode
-from chronicle_ledger.events.view_writer import Applied, ViewWriter
+from chronicle_ledger.events.view_writer import ViewWriter
 from chronicle_ledger.store.failures import DATABASE_ERRORS, refuses_content
 from chronicle_ledger.store.view_rows import Progress, ViewEntry
 
 
 @dataclass(slots=True)
 class Delivered:
-    """What became of a batch. `dead` gives the reason for each message (by its place) that could not be used."""
+    """What became of a batch: messages of which an entry was applied, messages that brought nothing new, and entries
+    that were read from the ledger. `dead` gives the reason for each message (by its place) that could not be used."""
 
+    applied: int = 0
     skipped: int = 0
     gaps: int = 0
     dead: dict[int, str] = field(default_factory=dict)
 
     def add(self, part: Delivered, offset: int) -> None:
         """Count a part of the batch in, whose first message is at `offset`."""
+        self.applied += part.applied
         self.skipped += part.skipped
         self.gaps += part.gaps
         self.dead |= {offset + number: reason for number, reason in part.dead.items()}
@@ -34,7 +37,10 @@ async def deliver(writer: ViewWriter, messages: Sequence[Msg]) -> Delivered:
     messages say (its tables are missing)."""
     entries, progress, bad = _read(messages)
     try:
-        return _delivered(await writer.apply(entries, progress), bad)
+        outcome = await writer.apply(entries, progress)
+        dead = bad | outcome.dead
+        applied = len(outcome.sources)
+        return Delivered(applied, len(messages) - applied - len(dead), outcome.gaps, dead)
     except DATABASE_ERRORS as error:
         if not refuses_content(error) or not entries:
             raise
@@ -64,10 +70,6 @@ def _read(messages: Sequence[Msg]) -> tuple[list[ViewEntry], Progress, dict[int,
         newest = event.posted_at if newest is None else max(newest, event.posted_at)
     place = messages[-1].metadata
     return entries, Progress(place.sequence.stream, place.num_pending or 0, newest, dead=len(bad)), bad
-
-
-def _delivered(outcome: Applied, bad: dict[int, str]) -> Delivered:
-    return Delivered(outcome.skipped, outcome.gaps, bad | outcome.dead)
 
 
 def entries_of(event: Event, source: int | None) -> list[ViewEntry]:

@@ -93,6 +93,7 @@ class Projector:
 
     async def _stand_by(self) -> float:
         await self._close_puller()
+        metrics.PROJECTOR_PENDING.set(0)  # whoever works says how many wait; summed over all, they count once
         return 0.1
 
     async def _step(self) -> float:
@@ -139,9 +140,9 @@ class Projector:
             raise RuntimeError("start() comes first")
         outcome = await deliver(self._writer, messages)
         bad = outcome.dead
-        metrics.PROJECTED.labels("applied").inc(len(messages) - len(bad))
-        metrics.PROJECTED.labels("dead").inc(len(bad))
+        metrics.PROJECTED.labels("applied").inc(outcome.applied)
         metrics.PROJECTED.labels("skipped").inc(outcome.skipped)
+        metrics.PROJECTED.labels("dead").inc(len(bad))
         metrics.PROJECTOR_GAPS.inc(outcome.gaps)
         metrics.PROJECTOR_PENDING.set(messages[-1].metadata.num_pending or 0)
         for number, reason in bad.items():

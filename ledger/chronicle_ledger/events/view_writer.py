@@ -29,11 +29,13 @@ ATTEMPTS = 5
 
 @dataclass(slots=True)
 class Applied:
-    """What became of a batch: entries applied, skipped, read from the ledger; and messages that contradict it."""
+    """What became of a batch: entries applied, skipped, read from the ledger; and messages that contradict it.
+    `sources` are the messages that brought an entry which was applied."""
 
     applied: int = 0
     skipped: int = 0
     gaps: int = 0
+    sources: set[int] = field(default_factory=set)
     dead: dict[int, str] = field(default_factory=dict)
 
 
@@ -85,7 +87,7 @@ class ViewWriter:
         else:
             projection = await self._by_version(conn, states, list(entries), outcome)
         await view_writes.write(conn, generation, projection)
-        outcome.applied, outcome.skipped = projection.entries, projection.skipped
+        outcome.applied, outcome.skipped, outcome.sources = projection.entries, projection.skipped, projection.sources
         await view_writes.advance(
             conn,
             replace(

@@ -65,3 +65,8 @@ class Projection:
     def entries(self) -> int:
         """How many entries are new."""
         return sum(len(own) for own in self.applied.values())
+
+    @property
+    def sources(self) -> set[int]:
+        """The messages that brought any of them."""
+        return {entry.source for own in self.applied.values() for entry in own if entry.source is not None}

@@ -11,11 +11,15 @@ from typing import Any
 import psycopg
 from nats.aio.msg import Msg
 
+from chronicle_ledger import metrics
 from chronicle_ledger.events.dead import letters
+from chronicle_ledger.events.delivery import deliver
 from chronicle_ledger.events.projector import Projector
 from chronicle_ledger.events.replay import replay
 from chronicle_ledger.events.stream import STREAM, ensure_all, subject
+from chronicle_ledger.events.view_writer import ViewWriter
 from chronicle_ledger.sabotage import Sabotage
+from chronicle_ledger.store import leases
 from support.event_bench import EventBench, failures, until
 from support.ledger_bench import account_named
 
@@ -236,6 +240,51 @@ async def test_a_missing_table_puts_no_message_aside(bench: EventBench) -> None:
         await bench.caught_up()
     assert failures(await bench.prove()) == {}
     assert [letter async for letter in letters(bench.bus.jetstream())] == []
+
+
+async def test_each_message_is_counted_once_by_what_became_of_it(bench: EventBench) -> None:
+    await bench.post(10)
+    await bench.reconcile()  # makes the stream
+    async with bench.running(bench.relay()):
+        await until(lambda: _published(bench, 22), "all events are in the stream")
+    messages = [_unacknowledgeable(message) async for message in replay(bench.bus.jetstream(), STREAM)]
+    projector = bench.projector()
+    await projector.start()
+    try:
+        assert projector._writer is not None
+        await projector._writer.fill(account_named("account 1"))
+        counted = _counted()
+        await projector.project(messages)
+        assert _counted(counted) == {"applied": 21, "skipped": 1, "dead": 0}, "all but the opening of that account"
+        await projector.project([*messages, *messages])
+        assert _counted(counted) == {"applied": 21, "skipped": 45, "dead": 0}
+    finally:
+        await projector.stop()
+    nonsense = _unacknowledgeable(messages[0])
+    nonsense.data = b"nonsense"
+    found = await deliver(ViewWriter(bench.database), [nonsense, *messages])
+    assert (found.applied, found.skipped, list(found.dead)) == (0, 22, [0])
+
+
+def _counted(before: dict[str, int] | None = None) -> dict[str, int]:
+    now = {outcome: int(metrics.PROJECTED.labels(outcome)._value.get()) for outcome in ("applied", "skipped", "dead")}
+    return {outcome: count - (before or {}).get(outcome, 0) for outcome, count in now.items()}
+
+
+async def _published(bench: EventBench, count: int) -> bool:
+    return (await bench.bus.jetstream().stream_info(STREAM)).state.messages == count
+
+
+async def test_a_projector_that_stands_by_has_nothing_pending(bench: EventBench) -> None:
+    async with bench.database.connection() as conn:
+        await leases.claim(conn, ["projector/view"], "another", 60)
+    metrics.PROJECTOR_PENDING.set(7)
+    async with bench.running(bench.projector()):
+        await until(_nothing_pending, "the gauge goes back to 0")
+
+
+async def _nothing_pending() -> bool:
+    return bool(metrics.PROJECTOR_PENDING._value.get() == 0)
 
 
 async def test_one_projector_works_and_another_takes_over_when_it_dies(bench: EventBench) -> None:
