@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 from chronicle_chaos.injectors.compose_names import EVERY, REGIONS
-from chronicle_chaos.injectors.docker import Container, Docker
+from chronicle_chaos.injectors.docker import Container, Conversation, Docker
+
+if TYPE_CHECKING:
+    import asyncio
 
 Said = tuple[int, str, str]
 
@@ -26,6 +30,9 @@ class Stack:
     calls: list[str] = field(default_factory=list)
     helper_image: bool = True
     leases: tuple[tuple[int, int], ...] = ((2, 30), (1, 20), (3, 17))
+    spares: bool = False
+    """Whether a cut spares connections that were open before."""
+    holding: int = 0
     births: dict[str, int] = field(default_factory=dict)
 
     def reached(self, container: str, host: str) -> bool:
@@ -34,6 +41,26 @@ class Stack:
             r for r, names in REGIONS.items() if host in names
         )
         return host not in self.stopped and not (apart and (container in self.cut or host in self.cut))
+
+
+@dataclass(frozen=True)
+class FakeConversation(Conversation):
+    """The process in a container that holds connections."""
+
+    stack: Stack
+    container: str
+    addresses: tuple[str, ...]
+
+    async def ask(self, line: str) -> str:
+        """Answer as the script in the container does."""
+        reached = [self.stack.reached(self.container, address.split(":")[0]) for address in self.addresses]
+        if line == "ask":
+            return json.dumps(["answers" if it or self.stack.spares else "timed out" for it in reached])
+        return json.dumps(["" if it or line == "settle" else "timed out" for it in reached])
+
+    async def close(self) -> None:
+        """Forget them."""
+        self.stack.holding -= 1
 
 
 @dataclass(frozen=True)
@@ -69,6 +96,11 @@ class FakeDocker(Docker):
         else:
             raise AssertionError(f"nobody expected docker {arguments}")
         return 0, "", ""
+
+    async def converse(self, *arguments: str) -> Conversation:
+        self.stack.holding += 1
+        process = cast("asyncio.subprocess.Process", None)
+        return FakeConversation(process, "docker exec", 1.0, self.stack, arguments[2], arguments[6:])
 
     async def container(self, name: str) -> Container | None:
         if name not in EVERY:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from random import Random
 
 from chronicle_chaos.faults import Component, Crashes, Fault, NodeKill, Outage, Partition
@@ -22,8 +23,9 @@ from chronicle_chaos.injection import (
     UndoLog,
 )
 from chronicle_chaos.injectors.compose_cut import Cut
+from chronicle_chaos.injectors.compose_held import HeldAcross
 from chronicle_chaos.injectors.compose_names import CONTAINERS, EVERY, PORTS, REGIONS
-from chronicle_chaos.injectors.compose_probes import Probes
+from chronicle_chaos.injectors.compose_probes import Probes, halves
 from chronicle_chaos.injectors.crashing import moments, not_done
 from chronicle_chaos.injectors.docker import Container, Docker
 from chronicle_chaos.injectors.healing import Step, take_all
@@ -104,6 +106,8 @@ class ComposeInjector:
     async def heal(self, injection: Injection) -> None:
         """Take the cut out, start what is dead, let go on what is paused. Idempotent, and needs to know nothing but the
         kind of fault, so it heals one that was only half begun as well."""
+        for connections in injection.state.get("held", ()):
+            await connections.close()
         await self._mend(cut=isinstance(injection.fault, Partition))
 
     async def healed(self, injection: Injection) -> Evidence:
@@ -132,7 +136,8 @@ class ComposeInjector:
     async def _seen(self, injection: Injection) -> tuple[Observation, ...]:
         fault, state = injection.fault, injection.state
         if isinstance(fault, Partition):
-            return await self.probes.across(fault, state["reachable"], cut=True)
+            live = await asyncio.gather(*(connections.silent() for connections in state["held"]))
+            return (*await self.probes.across(fault, state["reachable"], cut=True), *chain.from_iterable(live))
         if isinstance(fault, Crashes):
             return tuple([await self._is_another(state["before"][name]) for name in injection.targets])
         return await self._gone(injection)
@@ -147,9 +152,23 @@ class ComposeInjector:
         if not addresses:
             raise InjectionError("no container of the other region has an address", next_step="docker compose up -d")
         reachable = await self.probes.pairs(fault)
-        undo.record(f"take the chain out of {', '.join(inside)}", {"restart": list(inside)})
-        await self.cut.put_in(inside, addresses)
-        return Injection(fault, inside, {"reachable": reachable})
+        held: list[HeldAcross] = []
+        try:
+            held.extend(await self._hold(fault))
+            undo.record(f"take the chain out of {', '.join(inside)}", {"restart": list(inside)})
+            await self.cut.put_in(inside, addresses)
+            await asyncio.gather(*(connections.settle() for connections in held))
+        except BaseException:
+            await asyncio.gather(*(connections.close() for connections in held))
+            raise
+        return Injection(fault, inside, {"reachable": reachable, "held": held})
+
+    async def _hold(self, fault: Partition) -> list[HeldAcross]:
+        (here, own), (there, others) = halves(fault)
+        return [
+            await HeldAcross.open(self.docker, here, others),
+            await HeldAcross.open(self.docker, there, own),
+        ]
 
     async def _crashes(self, fault: Crashes, rng: Random, seconds: float) -> Sequence[Observation]:
         loop = asyncio.get_running_loop()

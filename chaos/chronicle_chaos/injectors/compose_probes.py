@@ -57,7 +57,7 @@ class Probes:
 
     async def pairs(self, fault: Partition) -> dict[Pair, str]:
         """Connections across the cut in both directions, and within each half."""
-        majority, minority = _halves(fault)
+        majority, minority = halves(fault)
         asked = {majority[0]: [*majority[1], *minority[1]], minority[0]: [*minority[1], *majority[1]]}
         found = await asyncio.gather(*(self.connect(name, addresses) for name, addresses in asked.items()))
         return {pair: error for part in found for pair, error in part.items()}
@@ -66,11 +66,10 @@ class Probes:
         """With `cut`: nothing gets across although it did before, and each half still reaches itself, so that it is
         the cut and not a dead container that was seen. Without: everything reaches everything."""
         now = await self.pairs(fault)
-        majority, minority = _halves(fault)
-        halves = {majority[0]: majority[1], minority[0]: minority[1]}
+        own = dict(halves(fault))
         found = []
         for (container, address), error in now.items():
-            within = address in halves[container]
+            within = address in own[container]
             wanted = within or not cut
             was = before.get((container, address))
             shows = (error == "") == wanted and (was == "" or not cut)
@@ -117,7 +116,7 @@ class Probes:
         return list(csv.reader(out.splitlines()[1:]))
 
 
-def _halves(fault: Partition) -> tuple[tuple[str, list[str]], tuple[str, list[str]]]:
+def halves(fault: Partition) -> tuple[tuple[str, list[str]], tuple[str, list[str]]]:
     """For each region an instance of the API to look from, and the database nodes and NATS servers of its region."""
 
     def half(region: str) -> tuple[str, list[str]]:

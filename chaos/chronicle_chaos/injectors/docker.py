@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,40 @@ class Container:
         """For a person: what it does, and since when."""
         word = "paused" if self.paused else "running" if self.running else "stopped"
         return f"{word}, pid {self.pid}" if self.running else word
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A command that answers each line with a line. `seconds` bounds every answer."""
+
+    process: asyncio.subprocess.Process
+    command: str
+    seconds: float
+
+    async def ask(self, line: str) -> str:
+        """Say `line`; what comes back. Raises DockerError where nothing does."""
+        if self.process.stdin is None or self.process.stdout is None:
+            raise RuntimeError("a conversation needs pipes")
+        answer = b""
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(self.seconds):
+                self.process.stdin.write(line.encode() + b"\n")
+                await self.process.stdin.drain()
+                answer = await self.process.stdout.readline()
+        if not answer:
+            raise DockerError(f"{self.command}: no answer to {line}", next_step="look at `docker compose ps`")
+        return answer.decode(errors="replace")
+
+    async def close(self) -> None:
+        """End it by ending its input, or after a while by force. Safe to call twice."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5.0):
+                await self.process.wait()
+        if self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +110,18 @@ class Docker:
                 process.kill()
                 await process.wait()
         return process.returncode or 0, out.decode(errors="replace").strip(), error_out.decode(errors="replace").strip()
+
+    async def converse(self, *arguments: str) -> Conversation:
+        """Start `docker …`, to be asked line by line. Raises DockerError where there is no docker."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                "docker", *arguments,
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )  # fmt: skip
+        except FileNotFoundError as error:
+            raise DockerError("docker is not on PATH", next_step="install Docker") from error
+        return Conversation(process, f"docker {' '.join(arguments[:3])}", self.seconds)
 
     async def container(self, name: str) -> Container | None:
         """What there is under this name; None where there is nothing."""

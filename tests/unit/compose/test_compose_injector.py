@@ -75,10 +75,28 @@ async def test_a_cut_goes_both_ways_and_leaves_each_half_whole() -> None:
     within = [o for o in evidence.observations if "within its region" in o.subject]
     assert {o.after for o in within} == {"connected"}
     assert {o.after for o in evidence.observations if o not in within} == {"timed out"}
+    live = [o.subject for o in evidence.observations if "from before" in o.subject]
+    assert len(live) == 6, "two nodes and two servers of one region, one of each of the other"
     assert not (await injector.healed(cut)).proven
     await injector.heal(cut)
-    assert not stack.cut
+    assert (stack.cut, stack.holding) == (set(), 0)
     assert (await injector.healed(cut)).proven
+
+
+async def test_a_cut_that_spares_connections_from_before_is_no_proof() -> None:
+    stack = Stack(spares=True)
+    injector = injector_of(stack)
+    cut = await injector.inject(Partition(), Undone(), Random(1))
+    spared = [o for o in (await injector.evidence(cut)).observations if not o.shows_fault]
+    assert {o.after for o in spared} == {"answers"}
+    assert len(spared) == 6
+
+
+async def test_a_cut_that_cannot_be_put_in_lets_go_of_what_it_held() -> None:
+    stack = Stack(failing={"iptables chronicle-api-3"})
+    with pytest.raises(InjectionError, match="iptables in chronicle-api-3"):
+        await injector_of(stack).inject(Partition(), Undone(), Random(1))
+    assert stack.holding == 0
 
 
 async def test_a_cut_that_cuts_too_much_is_no_proof() -> None:
@@ -115,8 +133,8 @@ async def test_a_crash_that_could_not_be_done_is_shown_not_to_be() -> None:
 async def test_a_container_that_does_not_start_keeps_no_other_down() -> None:
     stack = Stack()
     injector = injector_of(stack)
-    await injector.inject(Outage(Component.NATS), Undone(), Random(1))
     await injector.inject(Partition(), Undone(), Random(1))
+    await injector.inject(Outage(Component.NATS), Undone(), Random(1))
     stack.failing |= {"start chronicle-nats-1", "iptables chronicle-api-3"}
     with pytest.raises(CleanupFailed) as left:
         await injector.heal(Injection(Partition(), ()))
