@@ -10,7 +10,7 @@ from datetime import date
 from uuid import UUID
 
 from chronicle_ledger.events.proof.check import Check
-from chronicle_ledger.events.proof.merge import Source
+from chronicle_ledger.events.proof.merge import Source, in_order
 from chronicle_ledger.events.proof.state import Declared, compare, word
 from chronicle_ledger.store import audit
 from chronicle_ledger.store.audit import DayRow, LedgerAccount, LedgerEntry, StatementRow, ViewRow
@@ -80,12 +80,7 @@ class AccountsAudit:
         views = Source(audit.view_accounts(conn, of), lambda row: row.id)
         statements = Source(audit.statements(conn, of), lambda row: row.account_id)
         days = Source(audit.days(conn, of), lambda row: row.account_id)
-        sources = (accounts, entries, views, statements, days)
-        while True:
-            heads = [head for source in sources if (head := await source.peek()) is not None]
-            if not heads:
-                break
-            account = min(heads, key=lambda id_: id_.int)
+        async for account in in_order(accounts, entries, views, statements, days):
             row, view = await accounts.one(account), await views.one(account)
             before = self.view.differences
             walk = await self._walk(account, view, entries.of(account), statements.of(account))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 T = TypeVar("T")
 
 
 class Source(Generic[T]):
-    """A sorted source with one item of look-ahead. `key` gives an item's account."""
+    """A sorted source with one item of look-ahead. `key` gives the id that an item belongs to."""
 
     def __init__(self, items: AsyncIterator[T], key: Callable[[T], UUID]) -> None:
         self._items = items
@@ -19,7 +19,7 @@ class Source(Generic[T]):
         self._begun = False
 
     async def peek(self) -> UUID | None:
-        """The account of the next item; None at the end."""
+        """The id of the next item; None at the end."""
         if not self._begun:
             self._begun = True
             await self._advance()
@@ -28,16 +28,22 @@ class Source(Generic[T]):
     async def _advance(self) -> None:
         self._next = await anext(self._items, None)
 
-    async def of(self, account: UUID) -> AsyncIterator[T]:
-        """The items of `account`, which must be the next one or one that has none."""
-        while await self.peek() == account and self._next is not None:
+    async def of(self, id_: UUID) -> AsyncIterator[T]:
+        """The items of `id_`, which must be the next one or one that has none."""
+        while await self.peek() == id_ and self._next is not None:
             item = self._next
             await self._advance()
             yield item
 
-    async def one(self, account: UUID) -> T | None:
-        """The item of `account`, where there is one at most."""
+    async def one(self, id_: UUID) -> T | None:
+        """The item of `id_`, where there is one at most."""
         found = None
-        async for item in self.of(account):
+        async for item in self.of(id_):
             found = item
         return found
+
+
+async def in_order(*sources: Source[Any]) -> AsyncIterator[UUID]:
+    """Each id that any source has, in order. Take all items of an id before asking for the next one."""
+    while heads := [head for source in sources if (head := await source.peek()) is not None]:
+        yield min(heads, key=lambda id_: id_.int)

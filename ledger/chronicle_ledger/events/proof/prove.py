@@ -18,6 +18,8 @@ from nats.js.errors import NotFoundError
 from chronicle_ledger.events.bus import Bus, BusUnavailable
 from chronicle_ledger.events.proof.accounts import AccountsAudit, Repair
 from chronicle_ledger.events.proof.check import Check, Result, overall
+from chronicle_ledger.events.proof.indexes import IndexesAudit
+from chronicle_ledger.events.proof.said import Said
 from chronicle_ledger.events.proof.transactions import StreamRepair, TransactionsAudit
 from chronicle_ledger.events.proof.witness import Witness
 from chronicle_ledger.events.puller import ConsumerGone
@@ -79,14 +81,15 @@ async def prove(
     """
     begun = time.monotonic()
     floor, trouble = await _acknowledged_up_to(bus)
-    with Witness() as witness:
+    with Witness() as witness, Said() as said:
         async with audit.snapshot(database) as conn:
             at = now()
             await _hear_outbox(conn, witness)
             if bus is not None and trouble is None:
                 trouble = await _hear_stream(bus, witness)
             heard = bus is not None and trouble is None
-            transactions = TransactionsAudit(witness if heard else None, _known(database), stream_repair)
+            transactions = TransactionsAudit(witness if heard else None, said, _known(database), stream_repair)
+            indexes = IndexesAudit(said)
             accounts = AccountsAudit(
                 lambda txn: heard and _within(witness.sequence_of(txn), floor), transactions.chain, view_repair
             )
@@ -96,8 +99,9 @@ async def prove(
                 transactions.stream.prevent(Result.INCONCLUSIVE, trouble)
             await accounts.run(conn)
             await transactions.run(conn, accounts.balanced)
+            await indexes.run(conn)
     totals = accounts.totals
-    checks = [*accounts.checks, *transactions.checks]
+    checks = [*accounts.checks, *transactions.checks, *indexes.checks]
     seconds = time.monotonic() - begun
     return Proof(at, seconds, checks, totals.accounts, totals.entries, transactions.transactions, totals.head)
 

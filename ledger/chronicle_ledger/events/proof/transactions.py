@@ -11,6 +11,7 @@ from chronicle_ledger.domain.hashing import recompute
 from chronicle_ledger.domain.payload import payload_of, shard_of
 from chronicle_ledger.domain.transaction import Transaction
 from chronicle_ledger.events.proof.check import Check
+from chronicle_ledger.events.proof.said import Said
 from chronicle_ledger.events.proof.witness import Testimony, Witness, digest
 from chronicle_ledger.store import audit
 from chronicle_ledger.store.pool import Connection
@@ -35,13 +36,15 @@ class StreamRepair(Protocol):
 
 
 class TransactionsAudit:
-    """Runs the checks that go transaction by transaction. `witness` None: the stream could not be read."""
+    """Runs the checks that go transaction by transaction. `witness` None: the stream could not be read. `said` takes
+    what transactions say of holds and reversals."""
 
-    def __init__(self, witness: Witness | None, known: Known, repair: StreamRepair | None = None) -> None:
+    def __init__(self, witness: Witness | None, said: Said, known: Known, repair: StreamRepair | None = None) -> None:
         self.chain = Check("chain", "transactions", "each transaction's hash covers its content and what came before")
         self.stream = Check("stream", "transactions", "outbox and stream together hold exactly the ledger's events")
         self.transactions = 0
         self._witness = witness
+        self._said = said
         self._known = known
         self._repair = repair
 
@@ -55,6 +58,7 @@ class TransactionsAudit:
         after = audit.FIRST
         async for page in audit.transactions(conn):
             self.transactions += len(page)
+            self._said.hear(page)
             for transaction in page:
                 self._balance(transaction, balanced)
                 self._hash(transaction)

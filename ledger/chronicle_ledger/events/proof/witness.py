@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 from uuid import UUID
 
 from chronicle_ledger.events.event import Unreadable, decode
-
-CACHE_KIB = 8192
+from chronicle_ledger.events.proof.scratch import Scratch
 
 
 def digest(payload: bytes) -> bytes:
@@ -37,31 +31,19 @@ class Testimony:
     """(shard, digest) of each row in the outbox: one, unless somebody wrote there."""
 
 
-class Witness:
-    """A temporary SQLite file; use as a context manager."""
+class Witness(Scratch):
+    """The index; use as a context manager."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="chronicle-proof-")
-        self._db = sqlite3.connect(Path(self._folder.name) / "witness.sqlite", isolation_level=None)
-        self._db.execute("PRAGMA journal_mode = OFF")
-        self._db.execute("PRAGMA synchronous = OFF")
-        self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._db.execute(
-            "CREATE TABLE message (id BLOB PRIMARY KEY, digest BLOB, sequence INTEGER,"
-            " copies INTEGER NOT NULL, same INTEGER NOT NULL) WITHOUT ROWID"
+        super().__init__(
+            "message (id BLOB PRIMARY KEY, digest BLOB, sequence INTEGER, copies INTEGER NOT NULL,"
+            " same INTEGER NOT NULL) WITHOUT ROWID",
+            "again (id BLOB, sequence INTEGER, digest BLOB, PRIMARY KEY (id, sequence))",
+            "waiting (id BLOB, shard INTEGER, digest BLOB, PRIMARY KEY (id, shard))",
+            "unreadable (sequence INTEGER PRIMARY KEY, reason TEXT NOT NULL)",
         )
-        self._db.execute("CREATE TABLE again (id BLOB, sequence INTEGER, digest BLOB, PRIMARY KEY (id, sequence))")
-        self._db.execute("CREATE TABLE waiting (id BLOB, shard INTEGER, digest BLOB, PRIMARY KEY (id, shard))")
-        self._db.execute("CREATE TABLE unreadable (sequence INTEGER PRIMARY KEY, reason TEXT NOT NULL)")
         self.messages = 0
         self.last_sequence = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._db.close()
-        self._folder.cleanup()
 
     def hear_outbox(self, batch: Iterable[tuple[int, UUID, bytes]]) -> None:
         """Take rows of the outbox (shard, transaction id, payload), before any message of the stream.
