@@ -140,7 +140,8 @@ async def _attempt(connection: AsyncConnection[Any], holder: uuid.UUID, applied:
     try:
         for migration in _pending(await _applied(connection)):
             async with connection.transaction():
-                # Statements first: CockroachDB changes no schema after a write in the same transaction.
+                # Statements first: CockroachDB refuses the first change of the schema after a write in the same
+                # transaction. After one that came before the write, others may follow it.
                 for statement in migration.statements:
                     await connection.execute(statement.encode())
                 await connection.execute(
