@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -47,8 +48,8 @@ QUICK = Scenario(
     claim="what must hold, holds",
     fault=NodeKill(Component.COCKROACH),
     window=1.2,
-    recovery=8.0,
-    checks=(*ALWAYS, Availability(share=0.9, gap=4.0, accepted=0),
+    recovery=20.0,
+    checks=(*ALWAYS, Availability(share=0.5, gap=15.0, accepted=0),
             HealthSays(frozenset({"degraded"}), within=0.0, blames="database", counts_missing=True)),
     deadlines=Deadlines(preflight=30, steady_state=30, inject=10, prove=0.8, observe_margin=1, heal=2, drain=4,
                         final_reads=30),
@@ -56,6 +57,9 @@ QUICK = Scenario(
     warm_up=0.2,
 )  # fmt: skip
 
+
+SAMPLED = replace(QUICK, window=2.0)
+"""Long enough for a sample of /health, of which there is one a second, to be answered under the fault."""
 
 UNTIMED = replace(QUICK, checks=ALWAYS)
 """With nothing that a busy machine could make fail."""
@@ -65,7 +69,7 @@ SOON = replace(QUICK, checks=(*ALWAYS, Availability(share=0.0, gap=60.0, accepte
 
 
 async def go(
-    tmp_path: Path, ledger: MemoryLedger, injector: Injector, scenario: Scenario = QUICK, rate: float = 150.0
+    tmp_path: Path, ledger: MemoryLedger, injector: Injector, scenario: Scenario = QUICK, rate: float = 100.0
 ) -> tuple[ScenarioRecord, Journal, Path]:
     run_dir = new_run(tmp_path / "runs")
     async with serving(ledger) as target:
@@ -74,8 +78,8 @@ async def go(
     return journal.scenarios[0], journal, run_dir
 
 
-def options(rate: float = 150.0) -> RunOptions:
-    return RunOptions(seed=5, rate=rate, patience=Patience(attempt=2.0, total=3.0))
+def options(rate: float = 100.0) -> RunOptions:
+    return RunOptions(seed=5, rate=rate, patience=Patience(attempt=2.0, total=5.0))
 
 
 def wrong(record: ScenarioRecord) -> dict[str, str]:
@@ -85,7 +89,7 @@ def wrong(record: ScenarioRecord) -> dict[str, str]:
 async def test_a_ledger_that_bears_the_fault_passes(tmp_path: Path) -> None:
     ledger = MemoryLedger()
     injector = MemoryInjector(ledger)
-    record, journal, run_dir = await go(tmp_path, ledger, injector)
+    record, journal, run_dir = await go(tmp_path, ledger, injector, SAMPLED)
     assert (record.verdict, wrong(record)) == ("Passed", {})
     assert journal.exit_status == 0
     assert [p.name for p in record.phases] == [
@@ -119,8 +123,8 @@ async def test_a_ledger_that_bears_the_fault_passes(tmp_path: Path) -> None:
 )
 async def test_each_bug_is_found_by_the_check_that_is_there_for_it(tmp_path: Path, bug: str, finds: str) -> None:
     ledger = MemoryLedger(bugs=frozenset({bug}))
-    record, journal, _ = await go(tmp_path, ledger, MemoryInjector(ledger))
-    assert record.verdict == "Failed"
+    record, journal, _ = await go(tmp_path, ledger, MemoryInjector(ledger), SAMPLED)
+    assert record.verdict == "Failed", record.message
     assert finds in {c.name for c in record.checks if c.result == "Failed"}
     assert journal.exit_status == 1
 
@@ -155,20 +159,22 @@ async def test_money_lost_is_failed_even_where_the_fault_was_not_proven(tmp_path
     assert record.verdict == "Failed"
 
 
+class Failing(MemoryLedger):
+    """Answers until its accounts are open and under load, and then no more."""
+
+    def post(self, *args: Any, **more: Any) -> tuple[dict[str, Any], bool]:
+        if self.posted > 2 * options().accounts + 20:
+            self.broken = "refuse"
+        return super().post(*args, **more)
+
+
 async def test_nothing_is_injected_where_steady_state_is_not_met(tmp_path: Path) -> None:
-    ledger = MemoryLedger()
+    ledger = Failing()
     injector = MemoryInjector(ledger)
-
-    @dataclass
-    class Sick(MemoryInjector):
-        async def preflight(self, fault: Fault) -> None:
-            asyncio.get_running_loop().call_later(0.3, setattr, ledger, "broken", "refuse")
-
-    sick = Sick(ledger)
     impatient = replace(QUICK, deadlines=replace(QUICK.deadlines, steady_state=4))
-    record, journal, _ = await go(tmp_path, ledger, sick, impatient)
+    record, journal, _ = await go(tmp_path, ledger, injector, impatient)
     assert (record.verdict, record.reason) == ("Inconclusive", "SteadyStateNotMet")
-    assert sick.calls == injector.calls == []
+    assert injector.calls == ["preflight"]
     assert record.fault_window is None
     assert journal.exit_status == 3
 
