@@ -51,7 +51,7 @@ QUICK = Scenario(
     recovery=20.0,
     checks=(*ALWAYS, Availability(share=0.5, gap=15.0, accepted=0),
             HealthSays(frozenset({"degraded"}), within=0.0, blames="database", counts_missing=True)),
-    deadlines=Deadlines(preflight=30, steady_state=30, inject=10, prove=0.8, observe_margin=1, heal=2, drain=4,
+    deadlines=Deadlines(preflight=30, steady_state=30, inject=10, prove=0.8, observe_margin=20, heal=2, drain=4,
                         final_reads=30),
     steadiness=SteadyState(window=0.6, settle=0.3),
     warm_up=0.2,
@@ -159,17 +159,20 @@ async def test_money_lost_is_failed_even_where_the_fault_was_not_proven(tmp_path
     assert record.verdict == "Failed"
 
 
+@dataclass
 class Failing(MemoryLedger):
-    """Answers until its accounts are open and under load, and then no more."""
+    """Answers until its accounts are open, and `more` writes longer."""
 
-    def post(self, *args: Any, **more: Any) -> tuple[dict[str, Any], bool]:
-        if self.posted > 2 * options().accounts + 20:
+    more: int = 0
+
+    def post(self, *args: Any, **named: Any) -> tuple[dict[str, Any], bool]:
+        if self.posted + 1 >= 2 * options().accounts + self.more:
             self.broken = "refuse"
-        return super().post(*args, **more)
+        return super().post(*args, **named)
 
 
 async def test_nothing_is_injected_where_steady_state_is_not_met(tmp_path: Path) -> None:
-    ledger = Failing()
+    ledger = Failing(more=20)
     injector = MemoryInjector(ledger)
     impatient = replace(QUICK, deadlines=replace(QUICK.deadlines, steady_state=4))
     record, journal, _ = await go(tmp_path, ledger, injector, impatient)
@@ -256,7 +259,8 @@ async def test_a_phase_that_passes_its_deadline_heals_and_is_inconclusive(tmp_pa
             return ()
 
     ledger = MemoryLedger()
-    record, _, _ = await go(tmp_path, ledger, Endless(ledger))
+    hurried = replace(QUICK, deadlines=replace(QUICK.deadlines, observe_margin=1))
+    record, _, _ = await go(tmp_path, ledger, Endless(ledger), hurried)
     assert (record.verdict, record.reason) == ("Inconclusive", "PhaseFailed")
     assert "not done within" in record.message
     assert ledger.broken is None
@@ -537,12 +541,14 @@ def test_an_unknown_scenario_is_refused_by_name() -> None:
 
 async def test_the_same_seed_draws_the_same_requests(tmp_path: Path) -> None:
     drawn = []
+    brief = replace(QUICK, deadlines=replace(QUICK.deadlines, steady_state=3))
     for _ in range(2):
-        ledger = MemoryLedger()
-        _, _, run_dir = await go(tmp_path, ledger, MemoryInjector(ledger, works=False))
+        ledger = Failing()  # what is answered steers what is asked next, so nothing is
+        _, _, run_dir = await go(tmp_path, ledger, MemoryInjector(ledger), brief)
         history = read_histories(run_dir / "history.jsonl")[QUICK.name]
         load = [o for o in history.operations if o.process.startswith("client-")]
         drawn.append([(o.f, o.asked.get("amount")) for o in sorted(load, key=lambda o: o.intended_ns)][:60])
+    assert len(drawn[0]) == 60
     assert drawn[0] == drawn[1]
 
 
