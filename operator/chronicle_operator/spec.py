@@ -258,7 +258,7 @@ class Resilience(Model):
         default=[ScenarioChoice(name=name) for name in rules.SCENARIOS],
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
-    rate: int = Field(default=50, ge=1, le=10_000, description="Requests a second of the load during a run.")
+    rate: int = Field(default=30, ge=1, le=10_000, description="Requests a second of the load during a run.")
     keep_reports: int = Field(default=3, ge=1, le=20, description="Reports of so many runs are kept.")
 
 

@@ -30,6 +30,9 @@ CHILD_KINDS = (
     "serviceaccounts,roles,rolebindings,secrets,configmaps,services,networkpolicies,poddisruptionbudgets,"
     "statefulsets,jobs,deployments"
 )
+RATE = 15
+"""Requests a second during scenarios: what the ledger bears easily beside a Kubernetes cluster on two cores."""
+
 CLIENT = Path(__file__).with_name("client_script.py")
 
 
@@ -146,6 +149,7 @@ class World:
         chosen["nats"] |= {"resources": {"requests": {"cpu": "20m", "memory": "64Mi"}}, "storage": {"size": "1Gi"}}
         chosen["api"]["resources"] = {"requests": {"cpu": "20m", "memory": "128Mi"}}
         chosen |= spec
+        chosen.setdefault("resilience", {}).setdefault("rate", RATE)
         self.kubectl.apply(body)
         return Ledger(namespace, body["metadata"]["name"], self.kubectl)
 
