@@ -82,6 +82,7 @@ def short_folder() -> Iterator[Path]:
 
 async def test_up_serves_a_ledger_and_ctrl_c_leaves_nothing(short_folder: Path) -> None:
     async with _up(short_folder, "postgres") as (child, target), aiohttp.ClientSession() as session:
+        assert {"chronicle-ledger", "nats", "postgresql"} <= set(target.details["versions"])
         headers = {"Idempotency-Key": "first"}
         async with session.post(f"{target.url}/v1/accounts", json={"currency": "EUR"}, headers=headers) as answer:
             assert answer.status == 201
