@@ -1,5 +1,5 @@
-"""Three real CockroachDB nodes in two regions, one ledger for all of it: the faults that need a quorum, and what the
-scenarios make of them."""
+"""Three real CockroachDB nodes in two regions, one ledger for all of it: the faults that need a quorum, each with its
+evidence. What the scenarios make of them, `make demo` and `make compose-test` show."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from chronicle_chaos.local.tcp_proxy import Mode
 from chronicle_chaos.local.waiting import until
 from chronicle_chaos.target import Target
 from chronicle_chaos.undo import FileUndoLog
-from support.scenario_runs import failed_checks, run_on, shortened
 
 pytestmark = [
     pytest.mark.alone,
@@ -69,16 +68,6 @@ async def test_a_killed_node_is_the_one_that_held_most_leases(target: Target, tm
     assert evidence.proven
     assert evidence.observations[0].after == f"{kill.targets[0]} held most"
     await _heal(injector, kill)
-
-
-@pytest.mark.parametrize(("name", "window"), [("network-partition", 32.0), ("cockroach-node-failure", 35.0)])
-async def test_scenarios_that_need_a_quorum_pass_on_three_nodes(
-    target: Target, tmp_path: Path, name: str, window: float
-) -> None:
-    record = await run_on(target, shortened(name), tmp_path, window=window, rate=30.0)
-    assert record.verdict == "Passed", (record.message, failed_checks(record))
-    assert record.fault_confirmed
-    assert record.lost_writes == 0
 
 
 async def _heal(injector: LocalInjector, injection: Injection) -> None:

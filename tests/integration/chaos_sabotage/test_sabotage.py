@@ -79,7 +79,7 @@ async def test_the_command_fails_a_ledger_without_floors_and_its_files_say_the_s
 @pytest.mark.skipif(find_cockroach() is None, reason="no cockroach binary (CHRONICLE_COCKROACH, PATH, chronicle fetch)")
 async def test_a_minority_that_accepts_is_found(tmp_path: Path) -> None:
     record = await run_on_this_machine(
-        shortened("network-partition"),
+        shortened("network-partition", recovery=30.0),
         tmp_path,
         database="cockroach",
         window=20.0,
