@@ -89,6 +89,7 @@ async def migrate(url: str, *, deadline: float = 60.0) -> list[str]:
     holder = uuid.uuid4()
     ends = time.monotonic() + deadline
     applied: list[str] = []
+    told = ""
     while True:
         try:
             async with await AsyncConnection.connect(url, autocommit=True, connect_timeout=5) as connection:
@@ -101,7 +102,9 @@ async def migrate(url: str, *, deadline: float = 60.0) -> list[str]:
                 raise MigrationError(
                     f"The database refuses a migration: {error}. Check the URL, the database's name and its rights."
                 ) from error
-            _log.info("migration.retry", error=str(error).strip())
+            if str(error) != told:  # once for as long as it stays the same: a database may take a minute to come up
+                told = str(error)
+                _log.info("migration.retry", error=told.strip())
             if time.monotonic() > ends:
                 raise DatabaseUnavailable(f"The database cannot be migrated yet: {str(error).strip()}") from error
         if time.monotonic() > ends:
