@@ -145,7 +145,7 @@ class ScenarioRun:
         and what could be read is judged. Money that was lost must not be hidden by a probe that failed.
         """
         deadlines = self.scenario.deadlines
-        longest = self._recovery + 2 * self.scenario.steadiness.look_back + 2 * deadlines.drain + deadlines.final_reads
+        longest = self._recovery + 2 * self.scenario.steadiness.look_back + 3 * deadlines.drain + deadlines.final_reads
         stopped: Stopped | None = None
         try:
             async with self.phases.phase("verify", longest) as phase:
@@ -183,6 +183,8 @@ class ScenarioRun:
         reader = FinalReader(stage.client, self.target.url)
         final = await reader.read(stage.accounts, acknowledged(self.recorder.history()), CURRENCY)
         await RegionReader(stage.client, self.target.regions).read(stage.accounts, final)
+        # Asked once more at the end: an instance that hears of the stream later than another may have spoken meanwhile.
+        await load.caught_up(drain)
         health = load.sampler.latest.get(LOAD_BALANCER, {})
         final.lag_events, final.backlog = health.get("lag_events"), health.get("backlog")
         self._final = final
