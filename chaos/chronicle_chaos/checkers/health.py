@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chronicle_chaos.checkers import stalls
 from chronicle_chaos.checkers.base import CannotTell, Case, conclude
 from chronicle_chaos.clock import nanoseconds
 from chronicle_chaos.history import Operation
 from chronicle_chaos.verdict import CheckResult
+
+SEVERITY = {"ok": 0, "degraded": 1, "down": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,9 @@ class HealthSays:
     `blames` names the component (`database`, `nats`) that has to be the reason: not `ok` itself in each report that is
     judged by `during`. With `counts_missing` such a report must also count what is missing, a node or replicas of
     ranges, where it counts both: a pod that is killed again and again is alive in between, and then its ranges tell.
+
+    A report that is worse than what it must say is true all the same where it tells of a stall that clients felt in
+    their own requests (see `stalls`); it is counted as `stalls`.
     """
 
     during: frozenset[str]
@@ -52,7 +58,9 @@ class HealthSays:
         problems = [f"{_who(o)} said {said(o)} before the fault" for o in before if said(o) != "ok"]
         wanted = " or ".join(sorted(self.during))
         denies = [o for o in under if notice <= o.invoked_ns < start and said(o) == "ok" and "ok" not in self.during]
-        wrong = [o for o in looked if said(o) not in self.during]
+        unexpected = [o for o in looked if said(o) not in self.during]
+        stalled = [o for o in unexpected if self._worse(o) and stalls.felt(case.history, o)]
+        wrong = [o for o in unexpected if o not in stalled]
         problems += [
             f"{_who(o)} said {said(o)} {(o.invoked_ns - proven) / 1e9:.1f} s into the fault (true: {wanted})"
             for o in denies + wrong
@@ -72,11 +80,18 @@ class HealthSays:
         problems += [f"{_who(o)} still said {said(o)} at the end" for o in last.values() if said(o) != "ok"]
         if not after and not problems:
             raise CannotTell(f"{self.where}: no sample after recovery, so nobody knows what it said then")
-        heard = sorted({said(o) for o in looked})
+        heard = sorted({said(o) for o in looked if o not in stalled})
+        if not heard and not problems:
+            raise CannotTell(f"{self.where}: all {len(looked)} samples under the fault told of a stall of the database")
+        also = f", {len(stalled)} times worse during stalls that clients felt too" if stalled else ""
         return conclude(
-            self.name, problems, f"{self.where} said {' and '.join(heard)} under the fault, ok before and after",
-            before=len(before), during=len(looked), after=len(after),
+            self.name, problems, f"{self.where} said {' and '.join(heard)} under the fault, ok before and after{also}",
+            before=len(before), during=len(looked), after=len(after), stalls=len(stalled),
         )  # fmt: skip
+
+    def _worse(self, sample: Operation) -> bool:
+        """Whether it said something worse than anything that is wanted."""
+        return SEVERITY.get(said(sample), 0) > max(SEVERITY.get(it, 2) for it in self.during)
 
     def _another_reason(self, sample: Operation) -> str:
         """Why this report's status is no word about the fault, in words; empty where it is one."""

@@ -356,6 +356,74 @@ def test_degraded_for_another_reason_is_not_the_truth(facts: dict[str, object], 
     assert judge(checker, story).result is result
 
 
+def stalled(said: str, *, attempts: int = 1, took: float = 1.2, facts: dict[str, object] | None = None) -> Story:
+    """Five seconds into the fault `/health` says `said`, where it should say ok; a transfer is slow meanwhile."""
+    story = sampled("ok")
+    at = PROVEN + 5 * SECOND + 1
+    facts = {"database": said, "nodes_live": 3, "nodes_total": 3} if facts is None else facts
+    story.health(at, said, **facts)
+    began = at - int(took * SECOND)
+    story.operation("transfer", {}, began, at, answered={"attempts": attempts}, key="slow")
+    return story
+
+
+FINE = HealthSays(frozenset({"ok"}), within=0.0)
+
+
+@pytest.mark.parametrize("said", ["degraded", "down"])
+def test_a_stall_of_the_database_that_clients_felt_is_told_truly(said: str) -> None:
+    result = judge(FINE, stalled(said))
+    assert result.result is Result.PASSED
+    assert result.figures["stalls"] == 1
+    assert "1 times worse during stalls" in result.message
+
+
+@pytest.mark.parametrize(
+    "story",
+    [stalled("degraded", took=0.9), stalled("degraded", attempts=2),
+     stalled("degraded", facts={"database": "ok", "nats": "down", "nodes_live": 3, "nodes_total": 3}),
+     stalled("degraded", facts={"database": "degraded", "nodes_live": 2, "nodes_total": 3}),
+     stalled("degraded", facts={"database": "degraded", "nodes_live": 3, "nodes_total": 3, "underreplicated": 4})],
+    ids=["nobody-felt-it", "felt-by-one-who-had-to-ask-again", "blames-nats", "misses-a-node", "misses-replicas"],
+)  # fmt: skip
+def test_a_report_worse_than_the_truth_is_no_stall_unless_clients_felt_it_and_nothing_is_said_to_be_missing(
+    story: Story,
+) -> None:
+    assert judge(FINE, story).result is Result.FAILED
+
+
+def test_a_stall_that_was_over_long_before_excuses_nothing() -> None:
+    story = sampled("ok")
+    story.operation("transfer", {}, PROVEN, PROVEN + 2 * SECOND, answered={"attempts": 1}, key="slow")
+    story.health(PROVEN + 5 * SECOND + 1, "degraded", database="degraded", nodes_live=3, nodes_total=3)
+    assert judge(FINE, story).result is Result.FAILED
+
+
+def test_a_stall_is_no_excuse_for_ok_nor_for_silence_and_not_before_the_fault() -> None:
+    slow = {"answered": {"attempts": 1}, "key": "slow"}
+    denied = sampled("degraded")
+    denied.health(PROVEN + 5 * SECOND + 1, "ok", database="ok", nodes_live=3, nodes_total=3)
+    denied.operation("transfer", {}, PROVEN + 4 * SECOND, PROVEN + 6 * SECOND, **slow)
+    assert judge(DEGRADED, denied).result is Result.FAILED
+    silent = sampled("ok")
+    silent.health(PROVEN + 5 * SECOND + 1, None)
+    silent.operation("transfer", {}, PROVEN + 4 * SECOND, PROVEN + 6 * SECOND, **slow)
+    assert judge(FINE, silent).result is Result.FAILED
+    early = sampled("ok")
+    early.health(INJECT - SECOND + 1, "degraded", database="degraded", nodes_live=3, nodes_total=3)
+    early.operation("transfer", {}, INJECT - 2 * SECOND, INJECT, **slow)
+    assert judge(FINE, early).result is Result.FAILED
+
+
+def test_where_every_report_told_of_a_stall_nobody_knows_what_it_says_of_the_fault() -> None:
+    story = Story().nemesis()
+    story.health(BASELINE, "ok")
+    story.health(LOAD_OFF - SECOND, "ok")
+    story.health(PROVEN + 5 * SECOND, "down", database="down")
+    story.operation("transfer", {}, PROVEN + 4 * SECOND, PROVEN + 6 * SECOND, answered={"attempts": 1}, key="slow")
+    assert judge(FINE, story).result is Result.INCONCLUSIVE
+
+
 statuses = st.sampled_from(["ok", "degraded", "down", None])
 
 

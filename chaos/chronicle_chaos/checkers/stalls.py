@@ -1,0 +1,44 @@
+"""Stalls of the database that clients felt too: `/health` that tells of one at that moment has told the truth.
+
+A scenario says what `/health` must report of its fault. A database that cannot be read for a second for another
+reason (leases that move once more, a machine that is too busy) is no part of the fault, and yet true. Whether it is
+true is not for `/health` to say: the clients' own requests, which went another way, decide it.
+"""
+
+from __future__ import annotations
+
+from chronicle_chaos.clock import nanoseconds
+from chronicle_chaos.history import History, Operation
+
+STALL_SECONDS = 1.0
+"""What `/health` gives the database for one read (`timeout` of chronicle_ledger.store.cluster.cluster_state)."""
+
+AGE_SECONDS = 2.5
+"""How long before it was asked for a report may have been true: a finding is kept for a second, and looking may have
+taken 1.5 s (`FRESH` and `TIMEOUT` of chronicle_ledger.api.health)."""
+
+
+def felt(history: History, sample: Operation) -> bool:
+    """Whether the report blames the database for a stall alone, and a client's request then stalled as well."""
+    return _tells_of_a_stall(sample) and any(_stalled(o) and _overlap(o, sample) for o in history.clients)
+
+
+def _tells_of_a_stall(sample: Operation) -> bool:
+    told = sample.answered
+    missing = told.get("nodes_live") != told.get("nodes_total") or bool(told.get("underreplicated"))
+    return told.get("database") in {"degraded", "down"} and not missing
+
+
+def _stalled(o: Operation) -> bool:
+    """Whether one attempt was under way for as long as `/health` would wait, and the ledger then answered it: what a
+    crash interrupts is sent again, and says nothing about the database."""
+    if o.ended_ns is None or o.status is None:
+        return False
+    once = o.answered.get("attempts", 1) == 1 and o.answered.get("forwarded_attempts", 1) == 1
+    return once and o.ended_ns - o.invoked_ns >= nanoseconds(STALL_SECONDS)
+
+
+def _overlap(o: Operation, sample: Operation) -> bool:
+    ended = sample.ended_ns if sample.ended_ns is not None else sample.invoked_ns
+    began = sample.invoked_ns - nanoseconds(AGE_SECONDS)
+    return o.invoked_ns <= ended and o.ended_ns is not None and o.ended_ns >= began
