@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import os
 import secrets
 import signal
-import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,11 +25,9 @@ from chronicle_chaos.injectors.chaosmesh import ChaosMeshInjector
 from chronicle_chaos.injectors.kubernetes import Kubernetes, KubernetesError, LightkubeKubernetes
 from chronicle_chaos.journal import read_journal
 from chronicle_chaos.options import Progress, RunOptions, Timing
+from chronicle_chaos.packed_report import PACKED, pack
 from chronicle_chaos.scenarios.catalogue import find
 from chronicle_chaos.target import Target
-
-REPORT_LIMIT = 700_000
-"""Bytes of a packed report: a ConfigMap holds 1 MiB, and base64 adds a third."""
 
 RECOVERY_SECONDS = 180.0
 """How long the way back may take where the order does not say. Longer than the scenarios' own deadlines, which are for
@@ -136,7 +132,7 @@ async def _finish(order: Order, run_dir: Path, kubernetes: Kubernetes) -> None:
 
     with suppress(Exception):  # a page that cannot be drawn must not keep the verdicts from being told
         write_report(run_dir)
-    files = {"report.tar.gz": base64.b64encode(pack(run_dir)).decode()}
+    files = {PACKED: base64.b64encode(pack(run_dir)).decode()}
     data = {"progress.json": progress_text(run_dir, finished=True)}
     for attempt in range(5):
         try:
@@ -153,24 +149,6 @@ def progress_text(run_dir: Path, *, finished: bool) -> str:
     journal = read_journal(run_dir)
     content: dict[str, Any] = {"run": journal.run_id, "finished": finished, "scenarios": compact.entries(journal)}
     return msgspec.json.encode(content).decode()
-
-
-def pack(run_dir: Path, limit: int = REPORT_LIMIT) -> bytes:
-    """Return the run's folder as tar.gz, without its largest files where it would be too much for a ConfigMap."""
-    files = sorted((it for it in run_dir.iterdir() if it.is_file()), key=lambda it: it.stat().st_size)
-    while True:
-        packed = _tar(files)
-        if len(packed) <= limit or len(files) <= 1:
-            return packed
-        files = files[:-1]
-
-
-def _tar(files: Sequence[Path]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for file in files:
-            archive.add(file, arcname=file.name)
-    return buffer.getvalue()
 
 
 def order_from(environment: Mapping[str, str] = os.environ) -> Order:

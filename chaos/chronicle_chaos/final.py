@@ -27,6 +27,9 @@ PAUSE = 0.3
 PROOF_SECONDS = 60.0
 """A proof reads the whole ledger, so it may take longer than any other read."""
 
+PROOF_PAUSE = 2.0
+"""Seconds between two proofs, where the first could not decide."""
+
 
 class FinalAccount(msgspec.Struct, frozen=True):
     """An account with all of its entries, oldest first (amounts in minor units). The entries were read after the
@@ -202,11 +205,23 @@ class FinalReader:
         reads.currency_total, reads.currency_accounts = total, count
 
     async def _proof(self, reads: FinalReads) -> None:
-        answer = await self.client.get(f"{self.url}/v1/proof", timeout=PROOF_SECONDS)
-        if answer.kind == "ok" and isinstance(answer.body, dict):
-            reads.proof = answer.body
-        else:
-            reads.proof_error = answer.error or f"{answer.status} {answer.code or ''}".strip()
+        """Ask for a proof until one decides: what was broken may still be finding itself, and a proof then says that it
+        could not read the stream, and to try again."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        while True:
+            left = began + PROOF_SECONDS - now()
+            answer = await self.client.get(f"{self.url}/v1/proof", timeout=max(PAUSE, left))
+            if answer.kind == "ok" and isinstance(answer.body, dict):
+                reads.proof, reads.proof_error = answer.body, None
+                if answer.body.get("result") != "Inconclusive":
+                    return
+            elif reads.proof is None:
+                reads.proof_error = answer.error or f"{answer.status} {answer.code or ''}".strip()
+                left = min(left, began + self.patience - now())
+            if answer.kind == "refused" or left < PROOF_PAUSE:
+                return
+            await asyncio.sleep(PROOF_PAUSE)
 
 
 def _entry(entry: dict[str, Any]) -> dict[str, Any]:

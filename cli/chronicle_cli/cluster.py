@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import json
 import sys
-import tarfile
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
@@ -106,10 +104,10 @@ def report(name: str, namespace: str | None, context: str | None, output: Path, 
     cluster = _Cluster(context, namespace)
     packed = _do(cluster.packed_report(name, slot))
     output.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
-        archive.extractall(output, filter="data")
+    from chronicle_chaos.packed_report import unpack
     from chronicle_chaos.report import write_report
 
+    unpack(packed, output)
     try:
         write_report(output)  # the image of the run draws no pictures
     except (ImportError, ChaosError) as error:
@@ -224,13 +222,15 @@ class _Cluster:
         """Return the packed report. Ends the command where there is none."""
         from lightkube.resources.core_v1 import ConfigMap
 
+        from chronicle_chaos.packed_report import PACKED
+
         client = self._client()
         status = (dict(await client.get(self._ledger(), name))).get("status") or {}
         found = f"{name}-report-{slot}" if slot is not None else (status.get("run") or {}).get("reportName")
         if not found:
             raise click.ClickException(f"no run on {name} yet; start one: kubectl chronicle run {name}")
         config_map = await client.get(ConfigMap, found)
-        packed = (config_map.binaryData or {}).get("report.tar.gz")
+        packed = (config_map.binaryData or {}).get(PACKED)
         if not packed:
             raise click.ClickException(f"ConfigMap {found} holds no report (yet): the run goes on, or it died")
         return base64.b64decode(packed)

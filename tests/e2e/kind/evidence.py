@@ -41,12 +41,12 @@ def collect(kubectl: Kubectl, folder: Path) -> None:
 
 def _reports(kubectl: Kubectl, folder: Path) -> None:
     """Write the packed report of each run that has one."""
-    template = '{range .items[*]}{.metadata.namespace}_{.metadata.name}={.binaryData.report\\.tar\\.gz}{"\\n"}{end}'
+    template = '{range .items[*]}{.metadata.namespace}_{.metadata.name}={.binaryData.report\\.tar\\.xz}{"\\n"}{end}'
     for line in _lines(kubectl, "configmaps", template):
         name, _, packed = line.partition("=")
         if packed:
             try:
-                (folder / f"{name}.tar.gz").write_bytes(base64.b64decode(packed, validate=True))
+                (folder / f"{name}.tar.xz").write_bytes(base64.b64decode(packed, validate=True))
             except binascii.Error as error:
                 (folder / f"{name}.txt").write_text(f"no report: {error}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from chronicle_chaos.injectors import experiments
 from chronicle_chaos.injectors.experiments import Metadata, Selector
 
 from .machine import Object, until
+from .machine import run as command
 from .resilience import DECIDED, Run, cut_rules, kill_operator, left_over, runner
 from .world import Ledger, World
 
@@ -59,6 +61,8 @@ def test_the_five_scenarios_pass_and_the_status_says_so(first: Ledger, world: Wo
     assert {"journal.json", "history.jsonl", "report.html", "timeline.png", "junit.xml"} <= left
     journal = json.loads((tmp_path / "report" / "journal.json").read_text())
     assert {it["name"]: it["verdict"] for it in journal["scenarios"]} == dict.fromkeys(FIVE, "Passed")
+    # From the fetched files alone the same verdicts follow.
+    command(str(Path(sys.executable).with_name("chronicle")), "scenario", "verify", str(tmp_path / "report"))
 
 
 def test_the_operator_killed_in_every_phase_changes_nothing_of_a_run(first: Ledger, world: World) -> None:

@@ -400,7 +400,7 @@ def test_a_stall_that_was_over_long_before_excuses_nothing() -> None:
 
 
 def test_a_stall_is_no_excuse_for_ok_nor_for_silence_and_not_before_the_fault() -> None:
-    slow = {"answered": {"attempts": 1}, "key": "slow"}
+    slow: dict[str, Any] = {"answered": {"attempts": 1}, "key": "slow"}
     denied = sampled("degraded")
     denied.health(PROVEN + 5 * SECOND + 1, "ok", database="ok", nodes_live=3, nodes_total=3)
     denied.operation("transfer", {}, PROVEN + 4 * SECOND, PROVEN + 6 * SECOND, **slow)

@@ -21,6 +21,8 @@ class TwoAccounts:
     failures: int = 0
     gone: set[str] = field(default_factory=set)
     gone_after: int = 0
+    proofs: list[str] = field(default_factory=lambda: ["Passed"])
+    """The results of the proofs, in the order in which they are asked for; the last one again and again."""
     asked: int = 0
     balances: dict[str, list[int]] = field(default_factory=lambda: {"a": [1000], "b": [1000]})
 
@@ -41,7 +43,7 @@ class TwoAccounts:
 
     def _read(self, path: str) -> Any:
         if path == "/v1/proof":
-            return {"result": "Passed"}
+            return {"result": self.proofs.pop(0) if len(self.proofs) > 1 else self.proofs[0]}
         if path.startswith("/v1/transactions/"):
             return {"kind": "transfer", "entries": []}
         if path.startswith("/v1/accounts?"):
@@ -68,6 +70,7 @@ class TwoAccounts:
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here needs time to settle."""
     monkeypatch.setattr(final, "PAUSE", 0.001)
+    monkeypatch.setattr(final, "PROOF_PAUSE", 0.001)
 
 
 def reader(ledger: TwoAccounts) -> FinalReader:
@@ -109,3 +112,16 @@ async def test_a_transaction_that_the_ledger_does_not_know_is_absent_even_while_
     ledger = TwoAccounts(gone={"t9"})
     reads = await reader(ledger).read(["a", "b"], {"t9", "t1"}, "EUR")
     assert (reads.errors, reads.transactions) == ([], {"t9": None})
+
+
+@pytest.mark.parametrize("decided", ["Passed", "Failed"])
+async def test_a_proof_that_could_not_decide_is_asked_for_again_and_the_first_that_decides_counts(decided: str) -> None:
+    ledger = TwoAccounts(proofs=["Inconclusive", "Inconclusive", decided, "Passed"])
+    reads = await reader(ledger).read(["a", "b"], set(), "EUR")
+    assert reads.proof == {"result": decided}
+
+
+async def test_where_no_proof_decides_the_last_one_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(final, "PROOF_SECONDS", 0.05)
+    reads = await reader(TwoAccounts(proofs=["Inconclusive"])).read(["a", "b"], set(), "EUR")
+    assert reads.proof == {"result": "Inconclusive"}

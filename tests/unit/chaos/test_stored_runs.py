@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,7 @@ from chronicle_chaos.errors import UnreadableRun
 from chronicle_chaos.final import read_final, write_final
 from chronicle_chaos.journal import read_journal, write_journal
 from chronicle_chaos.options import RunOptions, Timing, new_run
+from chronicle_chaos.packed_report import pack, unpack
 from chronicle_chaos.rejudging import judge_again
 from chronicle_chaos.scenarios.concurrent_withdrawals import SCENARIO
 from chronicle_chaos.steadiness import SteadyState
@@ -55,6 +57,23 @@ def test_the_same_files_give_the_same_verdict(run_dir: Path) -> None:
     assert {c.name: c.message for c in again.checks} == {
         c.name: c.message for c in read_journal(run_dir).scenarios[0].checks
     }
+
+
+def test_a_packed_run_is_judged_again_like_the_one_that_was_packed(run_dir: Path, tmp_path: Path) -> None:
+    packed = pack(run_dir)
+    unpack(packed, tmp_path / "unpacked")
+    (again,) = judge_again(tmp_path / "unpacked")
+    assert (again.found, again.differences) == ("Passed", ())
+    assert len(packed) < sum(it.stat().st_size for it in run_dir.rglob("*")) / 4
+
+
+def test_a_run_that_is_too_large_to_be_packed_loses_first_what_can_be_made_anew(run_dir: Path, tmp_path: Path) -> None:
+    whole = {it.relative_to(run_dir) for it in run_dir.rglob("*") if it.is_file()}
+    limit = len(pack(run_dir)) + 2_000
+    (run_dir / "report.html").write_bytes(os.urandom(50_000))
+    unpack(pack(run_dir, limit), tmp_path / "unpacked")
+    assert {it.relative_to(tmp_path / "unpacked") for it in (tmp_path / "unpacked").rglob("*") if it.is_file()} == whole
+    assert len(pack(run_dir, 5_000)) <= 5_000
 
 
 def lose_an_entry(run_dir: Path) -> None:

@@ -164,11 +164,11 @@ def test_without_waiting_a_run_is_only_asked_for(monkeypatch: pytest.MonkeyPatch
 
 def test_a_report_is_unpacked_into_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+    with tarfile.open(fileobj=packed, mode="w:xz") as archive:
         archive.addfile(tarfile.TarInfo("undo.jsonl"), io.BytesIO())
     fake = Cluster([status("mine", "Finished", reportName="books-report-1")])
     text = base64.b64encode(packed.getvalue()).decode()
-    fake.reports["books-report-1"] = SimpleNamespace(binaryData={"report.tar.gz": text})
+    fake.reports["books-report-1"] = SimpleNamespace(binaryData={"report.tar.xz": text})
     done = command(monkeypatch, fake, "report", "-o", str(tmp_path / "out"))
     assert done.exit_code == 0, done.stderr
     assert (tmp_path / "out" / "undo.jsonl").exists()
