@@ -356,7 +356,7 @@ def test_degraded_for_another_reason_is_not_the_truth(facts: dict[str, object], 
     assert judge(checker, story).result is result
 
 
-def stalled(said: str, *, attempts: int = 1, took: float = 1.2, facts: dict[str, object] | None = None) -> Story:
+def stalled(said: str, *, attempts: int = 1, took: float = 1.2, facts: dict[str, Any] | None = None) -> Story:
     """Five seconds into the fault `/health` says `said`, where it should say ok; a transfer is slow meanwhile."""
     story = sampled("ok")
     at = PROVEN + 5 * SECOND + 1
