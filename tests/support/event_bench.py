@@ -153,8 +153,10 @@ class EventBench:
         assert not errors, errors[0]
 
     async def lag(self) -> int:
-        """How many events the read model is behind."""
-        return (await LagMeter(self.database, self.bus).read()).events
+        """How many events the read model is behind. Raises AssertionError where nobody knows."""
+        events = (await LagMeter(self.database, self.bus).read()).events
+        assert events is not None, "NATS and the projector have not been heard of"
+        return events
 
     async def backlog(self) -> int:
         """How many events wait in the outbox."""

@@ -94,7 +94,10 @@ class ReadModelComponent:
         self._limit = limit
 
     async def probe(self) -> Mapping[str, Any]:
-        """`degraded` past `limit` events."""
+        """`degraded` past `limit` events, and where nobody knows how many there are."""
         lag = await self._events.lag.read()
+        if lag.events is None:
+            why = "neither NATS nor a projector has been heard of yet, so how far it is behind is unknown"
+            return {"status": "degraded", "error": why}
         status = "ok" if lag.events <= self._limit else "degraded"
         return {"status": status, "lag_events": lag.events, "lag_seconds": round(lag.seconds, 3)}

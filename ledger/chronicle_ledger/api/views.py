@@ -38,7 +38,8 @@ WAIT_SECONDS: Final = 5.0
 """How long `min_version` waits at most."""
 
 LAG_HEADERS: Final = {
-    "Chronicle-Read-Model-Lag-Events": "How many events the read model is behind the ledger.",
+    "Chronicle-Read-Model-Lag-Events": "How many events the read model is behind the ledger; `unknown` before NATS or a"
+    " projector was heard of.",
     "Chronicle-Read-Model-Lag-Seconds": "The age of the oldest of them, in seconds.",
 }
 MIN_VERSION: Final = Parameter(
@@ -145,7 +146,7 @@ async def _lag(call: Call) -> dict[str, str]:
     """The headers. Measured before the read, so the answer is at least as fresh as they say."""
     lag = await call.service.events.lag.read()
     return {
-        "Chronicle-Read-Model-Lag-Events": str(lag.events),
+        "Chronicle-Read-Model-Lag-Events": "unknown" if lag.events is None else str(lag.events),
         "Chronicle-Read-Model-Lag-Seconds": f"{lag.seconds:.3f}",
         "content-type": "application/json",
         "cache-control": "no-store",

@@ -21,18 +21,19 @@ JETSTREAM_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """`events` the read model does not show: those in the outbox and those in the stream not projected yet.
-    `seconds` is the age of the oldest of them, at most (of a message not projected yet: since the last projected)."""
+    """What the read model does not show: `backlog` events in the outbox, and `pending` in the stream that are not
+    projected yet, None where nobody knows. `seconds` is the age of the oldest of them, at most (of a message not
+    projected yet: since the last projected)."""
 
     backlog: int
     oldest_seconds: float
-    pending: int
+    pending: int | None
     seconds: float
 
     @property
-    def events(self) -> int:
-        """All that the read model does not show."""
-        return self.backlog + self.pending
+    def events(self) -> int | None:
+        """All that the read model does not show; None where nobody knows."""
+        return None if self.pending is None else self.backlog + self.pending
 
 
 class LagMeter:
@@ -46,6 +47,8 @@ class LagMeter:
         self._at = float("-inf")
         self._lock = asyncio.Lock()
         self._silent_until = float("-inf")
+        self._top: int | None = None
+        """The stream's last sequence, as last heard."""
 
     async def read(self) -> Lag:
         """The lag now. Raises DatabaseUnavailable."""
@@ -64,14 +67,24 @@ class LagMeter:
         position = await view_reads.position(self._database)
         pending = await self._pending()
         if pending is None:
-            # NATS is out, so nothing enters or leaves the stream: what was last seen is still so. This process may
-            # have seen more than the projector wrote down.
-            seen = self._last.pending if self._last is not None else 0
-            pending = max(seen, position.pending if position is not None else 0)
+            pending = self._remembered(position)
         seconds = backlog.oldest_seconds
         if pending and position is not None:
             seconds = max(seconds, position.behind_seconds)
         return Lag(backlog.events, backlog.oldest_seconds, pending, seconds)
+
+    def _remembered(self, position: view_reads.Position | None) -> int | None:
+        """How many messages wait as far as one can tell while NATS does not answer this process. None before it has
+        ever answered and before the first batch of a projector.
+
+        The stream ended where this process or the projector last saw its end, and the projector is where it says it
+        is: it may reach NATS while this process does not, so a count that was true once would be too large.
+        """
+        projected = position.stream_sequence if position is not None else 0
+        ends = [] if self._top is None else [self._top]
+        if position is not None:
+            ends.append(position.stream_sequence + position.pending)
+        return max(0, max(ends) - projected) if ends else None
 
     async def _pending(self) -> int | None:
         if self._bus is None:
@@ -84,11 +97,15 @@ class LagMeter:
                 info = await js.consumer_info(STREAM, CONSUMER)
             except NotFoundError:
                 # No projector ever ran (or the stream is gone): whatever the stream holds waits.
-                return (await js.stream_info(STREAM)).state.messages
+                state = (await js.stream_info(STREAM)).state
+                self._top = state.last_seq
+                return state.messages
         except NotFoundError:
             return 0
         except (NatsError, BusUnavailable, TimeoutError, OSError):
             # Not asked again by every reader while it is silent.
             self._silent_until = self._clock() + 1.0
             return None
-        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+        waiting = info.num_pending or 0
+        self._top = (info.delivered.stream_seq if info.delivered else 0) + waiting
+        return waiting + (info.num_ack_pending or 0)
