@@ -33,7 +33,7 @@ class SteadyState:
         """What keeps this moment from being steady, in words; None where nothing does."""
         until = now_ns - nanoseconds(self.settle)
         since = until - nanoseconds(self.window)
-        asked = answered = 0
+        asked = answered = late = 0
         for operation in pair(_recent(events, since)):
             if operation.target != LOAD_BALANCER or operation.f == "health":
                 continue
@@ -42,10 +42,17 @@ class SteadyState:
             asked += 1
             soon = operation.latency_ns is not None and operation.latency_ns <= nanoseconds(self.settle)
             answered += int(operation.answered_for_good and soon)
+            late += operation.invoked_ns - operation.intended_ns > nanoseconds(self.settle) / 2
         if asked < self.least:
             return f"{asked} requests in {self.window:g} s are too few to tell (load: at least {self.least})"
         if answered < self.share * asked:
-            return f"{answered} of {asked} requests were answered within {self.settle:g} s (wanted: {self.share:.0%})"
+            own = (
+                f"; {late} were sent over {self.settle / 2:g} s late, by a load generator that is too busy"
+                if late
+                else ""
+            )
+            wanted = f"(wanted: {self.share:.0%})"
+            return f"{answered} of {asked} requests were answered within {self.settle:g} s {wanted}{own}"
         status = health.get("status", "nothing")
         if status != "ok":
             return f"/health says {status}{_why(health)}"

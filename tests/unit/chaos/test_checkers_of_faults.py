@@ -230,6 +230,24 @@ def test_latency_cannot_be_compared_with_a_baseline_that_never_ended() -> None:
     assert judge(Latency(samples=20), story).result is Result.INCONCLUSIVE
 
 
+@pytest.mark.parametrize(("sent_late", "result"), [(0.3, Result.INCONCLUSIVE), (0.01, Result.FAILED)])
+def test_requests_that_the_load_generator_sent_too_late_say_nothing_about_the_ledger(
+    sent_late: float, result: Result
+) -> None:
+    """The ledger takes 0.1 s under the fault where the generator is late, and 0.39 s where it is not."""
+    story = loaded(latency=0.1, under_fault=0.4)
+    story.change(
+        lambda e: e.type == "invoke" and e.intended_ns is not None and PROVEN <= e.intended_ns < HEAL,
+        lambda e: replace(e, t_ns=e.t_ns + int(sent_late * SECOND)),
+    )
+    found = judge(Latency(factor=2.0, least=0.05, samples=20), story)
+    assert found.result is result
+    if result is Result.INCONCLUSIVE:
+        assert "the load generator sent them up to 0.300 s late" in found.message
+    else:
+        assert found.figures["generatorLatenessMilliseconds"] == 10.0
+
+
 @given(st.integers(1, 900), st.integers(1, 900), st.integers(0, 3), st.sampled_from([0.05, 0.15, 0.25]))
 @settings(deadline=None, max_examples=60)
 def test_latency_passes_exactly_within_the_factor_and_with_less_than_one_in_a_hundred_unanswered(
