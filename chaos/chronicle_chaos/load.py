@@ -23,6 +23,9 @@ from chronicle_chaos.workload import Workload
 
 LOOK_EVERY_SECONDS = 0.25
 
+BASELINE_REQUESTS = 100
+"""How many requests steady state is judged by at least: a lower rate takes longer to show what is usual."""
+
 
 @dataclass(slots=True)
 class Load:
@@ -44,8 +47,8 @@ class Load:
         )
         sampler = HealthSampler(stage.client, stage.recorder, stage.target)
         # With half of the requests that were to be sent, this process itself is the bottleneck and knows nothing.
-        least = max(5, int(rate * scenario.steadiness.window / 2))
-        criterion = replace(scenario.steadiness, least=least)
+        window = max(scenario.steadiness.window, BASELINE_REQUESTS / rate)
+        criterion = replace(scenario.steadiness, window=window, least=max(5, int(rate * window / 2)))
         return cls(stage, workload, sampler, criterion, scenario.warm_up)
 
     async def __aenter__(self) -> Self:

@@ -28,11 +28,16 @@ class Backoff:
 
 @dataclass(slots=True)
 class Pace:
-    """How long to idle between looks that find nothing: short right after work, longer the longer nothing comes."""
+    """How long to idle between looks that find nothing: short right after work, longer the longer nothing comes.
 
-    shortest: float = 0.005
-    longest: float = 0.1
-    seconds: float = 0.005
+    Each look is a statement that reads the tombstones of what was deleted before. At a few events a second, looking
+    every few milliseconds costs the database more than the events do; a quarter of a second is what the first event
+    after a pause may wait.
+    """
+
+    shortest: float = 0.02
+    longest: float = 0.25
+    seconds: float = 0.02
 
     def found(self) -> None:
         """Something was there: look again soon."""
@@ -41,5 +46,5 @@ class Pace:
     def empty(self) -> float:
         """Nothing was there: return how many seconds to idle."""
         now = self.seconds
-        self.seconds = min(self.longest, self.seconds * 1.5)
+        self.seconds = min(self.longest, self.seconds * 2)
         return now

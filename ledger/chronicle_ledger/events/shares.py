@@ -18,8 +18,11 @@ log = logs.get(__name__)
 LEASE_SECONDS = 3.0
 """A dead process's work is taken over within this and one renewal."""
 
-RENEWALS = 4
+RENEWALS = 3
 """Renewals within one lease, so that one slow statement does not lose it."""
+
+SWEEP_SECONDS = 60.0
+"""How often a process removes the rows of dead ones."""
 
 
 class Shares:
@@ -44,6 +47,7 @@ class Shares:
         self._clock = clock
         self._held: set[str] = set()
         self._until = 0.0
+        self._swept_at = float("-inf")
         self.changed = asyncio.Event()
 
     @property
@@ -70,9 +74,13 @@ class Shares:
         """One round: say that we live, give back what is too much, take what is free, extend the rest."""
         begun = self._clock()
         async with self._database.connection() as conn:
-            share = await leases.beat(conn, self._role, self._worker, self._seconds)
+            await leases.beat(conn, self._role, self._worker, self._seconds)
+            if begun - self._swept_at >= SWEEP_SECONDS:
+                await leases.sweep(conn, self._role)
+                self._swept_at = begun
+            share = await leases.share(conn, self._role, self._names, self._worker)
             fair = math.ceil(len(self._names) / share.members)
-            free = await leases.available(conn, self._names, self._worker)
+            free = share.available
             # What is held comes first, so that work moves only when the number of processes changes.
             wanted = sorted(free, key=lambda name: (name not in self._held, name))[:fair]
             await leases.release(conn, sorted(self._held - set(wanted)), self._worker)

@@ -10,23 +10,38 @@ from chronicle_ledger.store.pool import Connection
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How many processes of the role are alive (this one included)."""
+    """How many processes of the role are alive (this one included), and which leases nobody else holds now."""
 
     members: int
+    available: list[str]
 
 
-async def beat(conn: Connection, role: str, worker: str, seconds: float) -> Share:
-    """Say that `worker` lives for `seconds` more; return who lives. Dead workers' rows are removed on the way."""
+async def beat(conn: Connection, role: str, worker: str, seconds: float) -> None:
+    """Say that `worker` lives for `seconds` more."""
     await conn.execute(
         "INSERT INTO worker (role, id, expires_at) VALUES (%s, %s, now() + %s * interval '1 second')"
         " ON CONFLICT (role, id) DO UPDATE SET expires_at = excluded.expires_at",
         (role, worker, seconds),
     )
-    # A minute past its end a row says nothing any more; a name that comes back writes a new one.
+
+
+async def sweep(conn: Connection, role: str) -> None:
+    """Remove the rows of dead workers. A minute past its end a row says nothing any more; a name that comes back writes
+    a new one."""
     await conn.execute("DELETE FROM worker WHERE role = %s AND expires_at < now() - interval '1 minute'", (role,))
-    cursor = await conn.execute("SELECT count(*) FROM worker WHERE role = %s AND expires_at >= now()", (role,))
-    row = await cursor.fetchone()
-    return Share(members=max(1, int(row[0])) if row else 1)
+
+
+async def share(conn: Connection, role: str, names: Sequence[str], holder: str) -> Share:
+    """Who lives, and those of `names` that nobody else holds now."""
+    cursor = await conn.execute(
+        "SELECT NULL::TEXT, count(*) FROM worker WHERE role = %s AND expires_at >= now()"
+        " UNION ALL SELECT name, 0 FROM lease WHERE name = ANY(%s) AND holder <> %s AND expires_at >= now()",
+        (role, list(names), holder),
+    )
+    rows = await cursor.fetchall()
+    taken = {name for name, _ in rows if name is not None}
+    members = sum(int(count) for _, count in rows)
+    return Share(max(1, members), [name for name in names if name not in taken])
 
 
 async def leave(conn: Connection, role: str, worker: str) -> None:
@@ -36,15 +51,6 @@ async def leave(conn: Connection, role: str, worker: str) -> None:
         "UPDATE lease SET expires_at = now() - interval '1 second' WHERE holder = %s AND name LIKE %s",
         (worker, f"{role}/%"),
     )
-
-
-async def available(conn: Connection, names: Sequence[str], holder: str) -> list[str]:
-    """Those of `names` that nobody else holds now."""
-    cursor = await conn.execute(
-        "SELECT name FROM lease WHERE name = ANY(%s) AND holder <> %s AND expires_at >= now()", (list(names), holder)
-    )
-    taken = {row[0] for row in await cursor.fetchall()}
-    return [name for name in names if name not in taken]
 
 
 async def claim(conn: Connection, names: Sequence[str], holder: str, seconds: float) -> set[str]:

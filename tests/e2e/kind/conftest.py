@@ -72,7 +72,9 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
         pytest.exit(f"`make e2e` needs {', '.join(missing)} on PATH", returncode=2)
     kept = os.environ.get("CHRONICLE_E2E_KUBECONFIG")
     if kept:  # a cluster that somebody keeps for development
-        yield Kubectl(Path(kept))
+        tool = Kubectl(Path(kept))
+        yield tool
+        tool.close()
         return
     directory = tmp_path_factory.mktemp("kind")
     (directory / "nodes.yaml").write_text(NODES)
@@ -98,6 +100,7 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
         raise
     finally:
         _session.tool = None
+        tool.close()
         if not os.environ.get("KEEP"):
             run("kind", "delete", "cluster", "--name", CLUSTER)
 

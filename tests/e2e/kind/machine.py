@@ -9,8 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
+
+from .reader import Reader, ReadFailed
 
 T = TypeVar("T")
 Object = dict[str, Any]
@@ -55,7 +58,7 @@ def until(what: str, look: Callable[[], T | None], *, seconds: float, pause: flo
     while True:
         try:
             found = look()
-        except (CommandFailed, subprocess.TimeoutExpired) as error:
+        except (CommandFailed, ReadFailed, subprocess.TimeoutExpired) as error:
             found, last = None, error
         if found is not None and found is not False:
             return found
@@ -88,17 +91,23 @@ class Kubectl:
             ("kubectl", "--kubeconfig", str(self.kubeconfig), *arguments), stdout=subprocess.PIPE, text=True
         )
 
+    @cached_property
+    def reader(self) -> Reader:
+        """Reads over one connection; `close` ends it."""
+        return Reader(self.kubeconfig)
+
+    def close(self) -> None:
+        """End what `reader` started."""
+        if "reader" in self.__dict__:
+            self.reader.close()
+
     def get(self, kind: str, name: str, namespace: str) -> Object | None:
-        """Return an object, None when there is none."""
-        text = self("-n", namespace, "get", kind, name, "-o", "json", "--ignore-not-found")
-        return dict(json.loads(text)) if text.strip() else None
+        """Return an object, None when there is none. Raises ReadFailed."""
+        return self.reader.get(kind, name, namespace)
 
     def list(self, kind: str, namespace: str, selector: str = "") -> list[Object]:
-        """Return the objects of a kind (or of several, with commas)."""
-        more = ["-l", selector] if selector else []
-        return list(
-            json.loads(self("-n", namespace, "get", kind, "-o", "json", "--show-managed-fields", *more))["items"]
-        )
+        """Return the objects of a kind (or of several, with commas). Raises ReadFailed."""
+        return self.reader.list(kind, namespace, selector)
 
     def apply(self, *manifests: Object | str) -> None:
         """Apply manifests, given as objects or as YAML."""

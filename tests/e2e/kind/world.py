@@ -30,7 +30,7 @@ CHILD_KINDS = (
     "serviceaccounts,roles,rolebindings,secrets,configmaps,services,networkpolicies,poddisruptionbudgets,"
     "statefulsets,jobs,deployments"
 )
-RATE = 20
+RATE = 15
 """Requests a second during scenarios: what the ledger bears easily beside a Kubernetes cluster on two cores."""
 
 CLIENT = Path(__file__).with_name("client_script.py")
@@ -138,7 +138,8 @@ class World:
         for part in ("cockroachdb", "nats", "api"):
             chosen.setdefault(part, {})
         chosen["api"]["imagePullPolicy"] = "Never"
-        small = {"requests": {"cpu": "50m", "memory": "256Mi"}}
+        # Requests are weights too: where the cores do not suffice, the database comes before what is beside it.
+        small = {"requests": {"cpu": "350m", "memory": "256Mi"}}
         chosen["cockroachdb"] |= {
             "resources": small,
             "cache": "64MiB",
@@ -146,8 +147,8 @@ class World:
             "terminationGracePeriodSeconds": 30,
             "storage": {"size": "1Gi"},
         }
-        chosen["nats"] |= {"resources": {"requests": {"cpu": "20m", "memory": "64Mi"}}, "storage": {"size": "1Gi"}}
-        chosen["api"]["resources"] = {"requests": {"cpu": "20m", "memory": "128Mi"}}
+        chosen["nats"] |= {"resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}, "storage": {"size": "1Gi"}}
+        chosen["api"]["resources"] = {"requests": {"cpu": "100m", "memory": "128Mi"}}
         chosen |= spec
         chosen.setdefault("resilience", {}).setdefault("rate", RATE)
         self.kubectl.apply(body)
