@@ -22,6 +22,9 @@ log = logs.get(__name__)
 RECONNECT_SECONDS = 0.2
 """Pause between two attempts at one server: short, since an outage ends at a moment that nobody announces."""
 
+LOOK_SECONDS = 0.1
+"""Pause between two looks at a connection of which nats-py has not said yet that it is lost."""
+
 PING_SECONDS = 3
 """After two of these without an answer a server counts as gone (a partition sends no reset)."""
 
@@ -107,7 +110,12 @@ class Bus:
         """Wait until connected, `seconds` at most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._up.wait()
+                while not self.connected:
+                    await self._up.wait()
+                    if not self.connected:
+                        # nats-py tells of a loss once it has closed the old connection, and closing TLS waits up to 30 s
+                        # for an answer of a server that a partition keeps away. Who asks again at once would spin.
+                        await asyncio.sleep(LOOK_SECONDS)
         return self.connected
 
     async def disconnection(self) -> None:
