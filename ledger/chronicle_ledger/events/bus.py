@@ -113,8 +113,8 @@ class Bus:
                 while not self.connected:
                     await self._up.wait()
                     if not self.connected:
-                        # nats-py tells of a loss once it has closed the old connection, and closing TLS waits up to 30 s
-                        # for an answer of a server that a partition keeps away. Who asks again at once would spin.
+                        # nats-py tells of a loss once it has closed the old connection, and closing TLS waits up to
+                        # 30 s for an answer of a server that a partition keeps away. Asking at once would be a spin.
                         await asyncio.sleep(LOOK_SECONDS)
         return self.connected
 
