@@ -6,6 +6,7 @@ postings come from a posting service in this process, without HTTP, so that they
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import subprocess
 import time
@@ -23,7 +24,11 @@ from support.event_servers import NatsCluster
 from .table import Options, Row
 
 REBUILT = 100_000
-IN_FLIGHT = 256
+SINGLES = 256
+"""Transfers in flight, as many clients of single transfers have them."""
+
+BATCH, BATCHES = 1_000, 4
+"""Transfers of a batch and batches in flight, as in the benchmark of the ledger."""
 
 
 async def run(options: Options) -> list[Row]:
@@ -36,7 +41,8 @@ async def run(options: Options) -> list[Row]:
         nats.wait_ready()
         with ledger_servers.postgres() as urls:
             return [
-                *await _keeping_up(ledger_servers.create_database(urls)[0], nats, options.seconds),
+                await _keeping_up(ledger_servers.create_database(urls)[0], nats, options.seconds, SINGLES, 1),
+                await _keeping_up(ledger_servers.create_database(urls)[0], nats, options.seconds, BATCH, BATCHES),
                 await _rebuilding(ledger_servers.create_database(urls)[0], nats),
             ]
     finally:
@@ -62,7 +68,7 @@ def _peak_memory(pid: int) -> float:
     raise RuntimeError("no VmHWM; this needs Linux")
 
 
-async def _keeping_up(url: str, nats: NatsCluster, seconds: float) -> list[Row]:
+async def _keeping_up(url: str, nats: NatsCluster, seconds: float, size: int, at_once: int) -> Row:
     await migrate(url)
     async with EventBench(url, nats) as bench:
         await bench.open_accounts()
@@ -71,20 +77,19 @@ async def _keeping_up(url: str, nats: NatsCluster, seconds: float) -> list[Row]:
             await bench.caught_up(60)
             begun, posted = time.monotonic(), 0
             while time.monotonic() - begun < seconds:
-                await bench.post(IN_FLIGHT)
-                posted += IN_FLIGHT
+                await asyncio.gather(*(bench.post(size) for _ in range(at_once)))
+                posted += size * at_once
             ended = time.monotonic()
             await until(lambda: _empty(bench), "the outbox is empty", 120)
             empty = time.monotonic() - ended
             await bench.caught_up(120)
             shown = time.monotonic() - ended
             memory = {"relay MiB": _peak_memory(relay), "projector MiB": _peak_memory(projector)}
-        return [
-            Row(
-                "postgresql", "posted while relay and projector follow", posted / (ended - begun),
-                more={"backlog 0 after s": empty, "view current after s": shown, **memory},
-            )
-        ]  # fmt: skip
+        what = f"{size:,} at once" if at_once == 1 else f"{at_once} x {size:,} at once"
+        return Row(
+            "postgresql", f"posted while relay and projector follow, {what}", posted / (ended - begun),
+            more={"backlog 0 after s": empty, "view current after s": shown, **memory},
+        )  # fmt: skip
 
 
 async def _empty(bench: EventBench) -> bool:
