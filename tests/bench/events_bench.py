@@ -35,16 +35,26 @@ async def run(options: Options) -> list[Row]:
     """On PostgreSQL: the figures that depend on this code rather than on the database."""
     if options.database == "cockroachdb":
         return []
+    with ledger_servers.postgres() as urls:
+
+        def database() -> str:
+            return ledger_servers.create_database(urls)[0]
+
+        # Servers of its own for each: the same transactions again would be duplicates to a stream that has seen them.
+        with _nats() as nats:
+            singles = await _keeping_up(database(), nats, options.seconds, SINGLES, 1)
+        with _nats() as nats:
+            batches = await _keeping_up(database(), nats, options.seconds, BATCH, BATCHES)
+            return [singles, batches, await _rebuilding(database(), nats)]
+
+
+@contextlib.contextmanager
+def _nats() -> Iterator[NatsCluster]:
     nats = NatsCluster()
     nats.start()
     try:
         nats.wait_ready()
-        with ledger_servers.postgres() as urls:
-            return [
-                await _keeping_up(ledger_servers.create_database(urls)[0], nats, options.seconds, SINGLES, 1),
-                await _keeping_up(ledger_servers.create_database(urls)[0], nats, options.seconds, BATCH, BATCHES),
-                await _rebuilding(ledger_servers.create_database(urls)[0], nats),
-            ]
+        yield nats
     finally:
         nats.close()
 
