@@ -150,7 +150,10 @@ class ScenarioStatus(Model):
     cleanup: str | None = Field(
         default=None, description="Clean, CleanupFailed or NotNeeded. Absent while the fault may still be there."
     )
-    cleanup_message: str | None = Field(default=None, description="CleanupFailed: what is left, and what to run.")
+    cleanup_message: str | None = Field(
+        default=None,
+        description="CleanupFailed: what is left, what to run. Clean: that the operator did what the run could not.",
+    )
     report_ref: ReportRef | None = None
 
 

@@ -12,6 +12,9 @@ from chronicle_operator.status_model import ScenarioStatus
 KIND = "ResilienceVerified"
 DECIDED = ("Passed", "Failed", "Inconclusive", "NotApplicable", "Aborted")
 
+MESSAGE = 500
+"""The longest message that the status keeps."""
+
 Entry = dict[str, Any]
 
 
@@ -45,14 +48,23 @@ def cleaned(entries: Sequence[Entry], commands: Sequence[str]) -> list[Entry]:
 
     `commands` release what is left. It is laid at the door of the scenarios that could not say themselves that they
     had healed (the run died), or of the last one that was begun; nothing passes on a ledger that was not healed.
+    Where nothing is left, what a run could not heal itself has been healed since; its verdict stays.
     """
     begun = [it["name"] for it in entries if it.get("startTime")]
     silent = [it["name"] for it in entries if it["name"] in begun and "cleanup" not in it]
     if not commands:
-        return [{**it, "cleanup": "Clean"} if it["name"] in silent else it for it in entries]
+        return [_healed(it) if it["name"] in silent or it.get("cleanup") == "CleanupFailed" else it for it in entries]
     blamed = silent or begun[-1:] or [it["name"] for it in entries[-1:]]
     left = f"Chaos Mesh does not let go of what the run made; run: {'; '.join(commands)}"
     return [_unclean(it, left) if it["name"] in blamed else it for it in entries]
+
+
+def _healed(entry: Entry) -> Entry:
+    found = {**entry, "cleanup": "Clean"}
+    if entry.get("cleanup") == "CleanupFailed":
+        said = entry.get("cleanupMessage", "the run did not heal what it had broken")
+        found["cleanupMessage"] = f"done by the operator after the run had ended ({said})"[:MESSAGE]
+    return found
 
 
 def _unclean(entry: Entry, left: str) -> Entry:

@@ -129,7 +129,8 @@ def test_a_runner_that_is_killed_is_aborted_and_what_it_broke_is_mended(
                   "--force")  # fmt: skip
     entry = run.finish(90)[scenario]
     assert entry["verdict"] == "Aborted", entry
-    assert entry["cleanup"] == "Clean", entry
+    # A runner that had the time to say so had nothing to clean up before it broke anything.
+    assert entry["cleanup"] in ({"Clean"} if phase == "observe" else {"Clean", "NotNeeded"}), entry
     # Finished means that nothing is left, not that it will go.
     assert left_over(first, world) == []
     assert cut_rules() == []

@@ -95,6 +95,18 @@ def test_what_is_left_is_laid_at_the_door_of_who_could_not_say_that_it_had_heale
     assert unheard["cleanup"] == "CleanupFailed"
 
 
+def test_what_a_run_could_not_heal_and_the_operator_did_is_clean_and_says_who_did_it() -> None:
+    cut_off = {"name": "a", "verdict": "Aborted", "startTime": TIME, "cleanup": "CleanupFailed",
+               "cleanupMessage": "interrupted while healing"}  # fmt: skip
+    (healed,) = verdicts.cleaned([cut_off], [])
+    assert (healed["verdict"], healed["cleanup"]) == ("Aborted", "Clean")
+    assert healed["cleanupMessage"] == ("done by the operator after the run had ended (interrupted while healing)")
+    assert verdicts.condition([healed], current=True).reason != "CleanupFailed"
+    (left,) = verdicts.cleaned([cut_off], ["kubectl x"])
+    assert left["cleanup"] == "CleanupFailed"
+    assert "run: kubectl x" in left["cleanupMessage"]
+
+
 def test_operator_and_run_name_the_same_command_for_an_experiment_that_stays() -> None:
     stays = {"kind": "NetworkChaos", "metadata": {"name": "cut", "namespace": "ns"}}
     assert release_command(stays) == experiments.read(stays, "NetworkChaos").release_command()
