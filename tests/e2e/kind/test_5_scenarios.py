@@ -143,7 +143,7 @@ def test_a_drained_node_ends_a_run_that_says_so_and_heals(first: Ledger, world: 
     node = runner(first)["spec"]["nodeName"]
     try:
         world.kubectl("drain", node, "--pod-selector=app.kubernetes.io/component=scenarios", "--force",
-                      "--timeout=120s", seconds=150)  # fmt: skip
+                      "--delete-emptydir-data", "--timeout=120s", seconds=150)  # fmt: skip
         entry = run.finish(120)["nats-outage"]
     finally:
         world.kubectl("uncordon", node)

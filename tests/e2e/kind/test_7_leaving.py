@@ -13,7 +13,7 @@ def test_without_chaos_mesh_a_scenario_does_not_apply_and_the_ledger_is_ready(fi
     kubectl.helm("uninstall", "chaos-mesh", "-n", "chaos-mesh", "--wait")
     kinds = [f"{it}.chaos-mesh.org" for it in ("podchaos", "networkchaos")]
     kubectl("delete", "crd", *kinds, "--timeout=60s")
-    entry = Run.start(first, "no-chaos-mesh", {"api-crash": 10}).finish(180)["api-crash"]
+    entry = Run.start(first, "no-chaos-mesh", {"api-crash": 12}).finish(180)["api-crash"]
     assert entry["verdict"] == "NotApplicable", entry
     assert "install Chaos Mesh" in entry["message"]
     assert first.condition("Ready")["status"] == "True"
