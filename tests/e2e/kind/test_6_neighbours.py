@@ -110,7 +110,10 @@ def test_deletion_policy_delete_leaves_nothing_even_in_the_middle_of_a_run(secon
 
 
 def leftovers(ledger: Ledger, world: World) -> list[str]:
-    kinds = "pods,services,deployments,replicasets,statefulsets,jobs,horizontalpodautoscalers,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets,pvc"
+    kinds = (
+        "pods,services,deployments,replicasets,statefulsets,jobs,horizontalpodautoscalers,configmaps,secrets,"
+        "serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets,pvc"
+    )
     selector = f"app.kubernetes.io/instance={ledger.name}"
     return [identity(it) for it in world.kubectl.list(kinds, ledger.namespace, selector)]
 
