@@ -77,6 +77,11 @@ class Operation:
         return None if self.ended_ns is None else self.ended_ns - self.intended_ns
 
     @property
+    def sent_again(self) -> bool:
+        """Whether it took more than one attempt, by its client or by the load balancer."""
+        return bool(self.answered.get("attempts", 1) > 1 or self.answered.get("forwarded_attempts", 1) > 1)
+
+    @property
     def answered_for_good(self) -> bool:
         """Whether the client got an answer that ends its trying: done, or refused with a business reason.
 

@@ -76,7 +76,7 @@ class NoFinalFailure:
         problems = [
             f"{o.f} {o.key or o.asked.get('account_id')} was never answered: {o.error or o.status}" for o in left
         ]
-        repeated = [o for o in asked if _sent_again(o)]
+        repeated = [o for o in asked if o.sent_again]
         interrupted = sum(_under_way(o, case) for o in repeated)
         if not interrupted and not problems:
             raise CannotTell(
@@ -88,10 +88,6 @@ class NoFinalFailure:
             f"all {len(asked)} requests were answered, {interrupted} of them after the fault had interrupted them",
             asked=len(asked), retried=len(repeated), interrupted=interrupted,
         )  # fmt: skip
-
-
-def _sent_again(o: Operation) -> bool:
-    return bool(o.answered.get("attempts", 1) > 1 or o.answered.get("forwarded_attempts", 1) > 1)
 
 
 def _under_way(o: Operation, case: Case) -> bool:

@@ -20,7 +20,11 @@ taken 1.5 s (`FRESH` and `TIMEOUT` of chronicle_ledger.api.health)."""
 
 def felt(history: History, sample: Operation) -> bool:
     """Whether the report blames the database for a stall alone, and a client's request then stalled as well."""
-    return _tells_of_a_stall(sample) and any(_stalled(o) and _overlap(o, sample) for o in history.clients)
+    if not _tells_of_a_stall(sample):
+        return False
+    since = sample.invoked_ns - nanoseconds(AGE_SECONDS)
+    until = sample.invoked_ns if sample.ended_ns is None else sample.ended_ns
+    return any(_stalled(o, since, until) for o in history.clients)
 
 
 def _tells_of_a_stall(sample: Operation) -> bool:
@@ -29,16 +33,10 @@ def _tells_of_a_stall(sample: Operation) -> bool:
     return told.get("database") in {"degraded", "down"} and not missing
 
 
-def _stalled(o: Operation) -> bool:
-    """Whether one attempt was under way for as long as `/health` would wait, and the ledger then answered it: what a
-    crash interrupts is sent again, and says nothing about the database."""
-    if o.ended_ns is None or o.status is None:
+def _stalled(o: Operation, since_ns: int, until_ns: int) -> bool:
+    """Whether, at some moment between the two, one attempt was under way for as long as `/health` would wait, and the
+    ledger then answered it: what a crash interrupts is sent again, and says nothing about the database."""
+    if o.ended_ns is None or o.status is None or o.sent_again:
         return False
-    once = o.answered.get("attempts", 1) == 1 and o.answered.get("forwarded_attempts", 1) == 1
-    return once and o.ended_ns - o.invoked_ns >= nanoseconds(STALL_SECONDS)
-
-
-def _overlap(o: Operation, sample: Operation) -> bool:
-    ended = sample.ended_ns if sample.ended_ns is not None else sample.invoked_ns
-    began = sample.invoked_ns - nanoseconds(AGE_SECONDS)
-    return o.invoked_ns <= ended and o.ended_ns is not None and o.ended_ns >= began
+    long = o.ended_ns - o.invoked_ns >= nanoseconds(STALL_SECONDS)
+    return long and o.invoked_ns <= until_ns and o.ended_ns >= since_ns
