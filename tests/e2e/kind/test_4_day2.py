@@ -144,3 +144,8 @@ def test_a_broken_image_stops_the_rollout_at_one_pod_and_can_be_taken_back(first
 def test_the_operator_never_asked_for_what_its_role_does_not_grant(first: Ledger, world: World) -> None:
     refused = {key for key in world.operator_metrics() if 'outcome="Forbidden"' in key}
     assert not refused, f"rights that are missing in the chart's Role: {refused}"
+
+
+def test_a_status_that_somebody_wrote_first_was_a_conflict_and_not_a_refusal(first: Ledger, world: World) -> None:
+    refused = {key for key in world.operator_metrics() if 'verb="patch-status"' in key and 'outcome="Invalid"' in key}
+    assert not refused
