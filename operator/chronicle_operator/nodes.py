@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Node:
-    """One node's page: its ID, and how many ranges of which it holds the lease lack replicas, or a quorum."""
+    """One node's page: its ID, how many ranges of which it holds the lease lack replicas, or a quorum, and how many
+    replicas it holds itself."""
 
     node_id: int | None
     underreplicated: int
     unavailable: int
+    replicas: int
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Nodes:
         return sum(it.unavailable for it in self.answered) if self.answered else None
 
     @property
+    def replicas(self) -> Mapping[str, int]:
+        """Return how many replicas the node in each pod holds, as far as nodes answered."""
+        return {pod: node.replicas for pod, node in self.by_pod.items() if node is not None}
+
+    @property
     def whole(self) -> bool | None:
         """Whether every range has all its replicas; None unless every node answered."""
         if self.underreplicated is None:
@@ -52,11 +59,16 @@ class Nodes:
 def parse(page: str) -> Node:
     """Read a metrics page. Figures of several stores are added up; what is missing counts as nothing."""
     node_id: int | None = None
-    sums = {"ranges_underreplicated": 0.0, "ranges_unavailable": 0.0}
+    sums = {"ranges_underreplicated": 0.0, "ranges_unavailable": 0.0, "replicas": 0.0}
     for line in page.splitlines():
         metric = line.partition("{")[0]
         if metric in sums:
             sums[metric] += float(line.rpartition(" ")[2])
         elif metric == "node_id":
             node_id = int(float(line.rpartition(" ")[2]))
-    return Node(node_id, int(sums["ranges_underreplicated"]), int(sums["ranges_unavailable"]))
+    return Node(
+        node_id,
+        underreplicated=int(sums["ranges_underreplicated"]),
+        unavailable=int(sums["ranges_unavailable"]),
+        replicas=int(sums["replicas"]),
+    )

@@ -35,7 +35,7 @@ class Steady(HealthClient):
     async def nodes(self, urls: Mapping[str, str], authority: str | None) -> Nodes:
         """See `HealthClient.nodes`."""
         del authority
-        return Nodes({pod: Node(place, 0, 0) for place, pod in enumerate(urls, 1)})
+        return Nodes({pod: Node(place, 0, 0, 40) for place, pod in enumerate(urls, 1)})
 
 
 class World:

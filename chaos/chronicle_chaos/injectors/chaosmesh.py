@@ -2,8 +2,8 @@
 
 | fault | experiment | own evidence |
 | --- | --- | --- |
-| NodeKill | pod-kill of one pod, and again when it is back, for the window | its uid is another, or it is gone |
-| Crashes | pod-kill of one pod after the other | the same, for each |
+| NodeKill | pod-kill of one pod; partition of its successor from all others | its uid is another, and it is not Ready |
+| Crashes | pod-kill of one pod after the other | each one's uid is another |
 | Outage | partition of every NATS pod from all others, each other and this run | no connection is made |
 | Partition | partition of the pods of the two sides | the majority misses a node and works, the minority does not |
 
@@ -30,6 +30,7 @@ from chronicle_chaos.injection import (
     UndoLog,
 )
 from chronicle_chaos.injectors import cluster_probes, experiments
+from chronicle_chaos.injectors.chaosmesh_away import Away
 from chronicle_chaos.injectors.chaosmesh_kills import Kills
 from chronicle_chaos.injectors.chaosmesh_preflight import Preconditions
 from chronicle_chaos.injectors.experiments import Experiment, In, Metadata, Selector
@@ -112,7 +113,7 @@ class ChaosMeshInjector:
                 case NodeKill(component) | Crashes(component):
                     found.append(await self._kills(component).gone(injection.state["victim"]))
                 case Outage():
-                    found += await asyncio.gather(*(_cut_off(injection, it) for it in self._place.nats))
+                    found += await asyncio.gather(*(_unreachable(injection, it) for it in self._place.nats))
                 case Partition(majority, minority):
                     found += await self._cut_seen(injection, majority, minority)
         except KubernetesError as error:
@@ -127,7 +128,9 @@ class ChaosMeshInjector:
         try:
             match injection.fault:
                 case NodeKill(component):
-                    return [await self._kills(component).keep_away(state["victim"], seconds)]
+                    away = Away(self._kubernetes, self._place.labels(component), self._cut_off)
+                    seen, cuts = await away.keep(state["victim"], seconds)
+                    return [seen, *[await self._said_by_chaos_mesh(it.reference) for it in cuts]]
                 case Crashes(component, times):
                     return await self._kills(component).one_by_one(times, state["rng"], seconds)
                 case _:
@@ -190,6 +193,11 @@ class ChaosMeshInjector:
 
     async def _kill(self, victim: PodState) -> Experiment:
         return await self._kubernetes.create(experiments.pod_kill(self._metadata("kill"), [victim.name]))
+
+    async def _cut_off(self, pod: PodState) -> Experiment:
+        """Cut one pod from all that work on the ledger, this run included."""
+        alone = Selector([self._place.namespace], pods={self._place.namespace: [pod.name]})
+        return await self._cut(alone, self._selector(In(COMPONENT, [COMPONENTS[Component.COCKROACH], *SPEAKING])))
 
     async def _cut(self, one: Selector, other: Selector) -> Experiment:
         seconds = float(self._place.target.details.get("longest", 120)) + experiments.DEAD_MAN
@@ -255,6 +263,6 @@ class ChaosMeshInjector:
         ]
 
 
-async def _cut_off(injection: Injection, address: str) -> Observation:
+async def _unreachable(injection: Injection, address: str) -> Observation:
     tried = await cluster_probes.connect(address)
     return Observation(f"connection to {address}", injection.state["before"][address], tried.said, tried.cut)

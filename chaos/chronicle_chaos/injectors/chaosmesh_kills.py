@@ -1,4 +1,4 @@
-"""Pods killed by Chaos Mesh: once, again and again, one after the other; and what shows that they were."""
+"""Pods killed by Chaos Mesh, once or one after the other, and what shows that they were."""
 
 from __future__ import annotations
 
@@ -13,18 +13,11 @@ from chronicle_chaos.injectors.experiments import Experiment
 from chronicle_chaos.injectors.kubernetes import Kubernetes, KubernetesError, PodState
 
 POLL_SECONDS = 0.7
-KEEP_AWAY_SECONDS = 0.3
 GONE_SECONDS = 15.0
 """How long a killed pod may take until it is another one: the kubelet has to notice."""
 
 LATE_SECONDS = 20.0
 """How long past the window a kill may still wait for another pod to be back. Less than the phase has to spare."""
-
-READY_SHARE = 0.2
-"""The largest share of looks at which a pod that is kept away may be Ready."""
-
-LEAST_LOOKS = 5
-"""With fewer looks than these nobody can say that a pod was away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +42,6 @@ class Kills:
         if now is None:
             return Observation(f"pod {victim.name}", before, "gone", shows_fault=True)
         return Observation(f"pod {victim.name}", before, f"uid {now.uid}, started {now.started}", now.uid != victim.uid)
-
-    async def keep_away(self, victim: PodState, seconds: float) -> Observation:
-        """Kill the pod's successors as soon as they are seen, so that it is away for the window and not for a moment.
-
-        One that starts faster than it is killed may be Ready for a moment; it is the share of looks that counts. What
-        Kubernetes does not answer is no look, and is tried again.
-        """
-        loop = asyncio.get_running_loop()
-        until, kills, looks, ready, seen = loop.time() + seconds, 1, 0, 0, victim.uid
-        while loop.time() < until:
-            try:
-                now = await self._now(victim.name)
-                looks += 1
-                ready += now is not None and now.ready
-                if now is not None and now.uid != seen:
-                    await self.strike(now)
-                    seen, kills = now.uid, kills + 1
-            except KubernetesError as error:
-                if not error.passing:
-                    raise
-            await asyncio.sleep(KEEP_AWAY_SECONDS)
-        said = f"killed {kills} times in {seconds:g} s, ready at {ready} of {looks} looks"
-        return Observation(f"pod {victim.name}", "ready", said, looks >= LEAST_LOOKS and ready <= looks * READY_SHARE)
 
     async def one_by_one(self, times: int, rng: Random, seconds: float) -> list[Observation]:
         """Kill one pod at a time at random moments of the window, `times` in all with the one that was killed before.
@@ -108,7 +78,7 @@ class Kills:
                 why = str(error)
             if loop.time() >= until:
                 return None, why
-            await asyncio.sleep(KEEP_AWAY_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _until_gone(self, victim: PodState) -> Observation:
         loop = asyncio.get_running_loop()

@@ -71,10 +71,12 @@ def plan(
     jobs: Sequence[Object],
     *,
     calm: bool,
+    replicas: Mapping[str, int] | None = None,
 ) -> Plan:
     """Return the next step from `wanted` (StatefulSet name → pods) and what is there.
 
     `calm`: all pods run the right template and every range has all its replicas; a decommissioning begins only then.
+    `replicas`: how many of them the node in each pod holds, as far as nodes say so; told as progress.
     """
     live = {name(it): int(it["spec"].get("replicas", 1)) for it in sets}
     # A node is what has a volume: one that sleeps (hibernation, a new installation) still holds its replicas.
@@ -82,7 +84,7 @@ def plan(
     held = {key: max(count, live.get(key, 0)) for key, count in wanted.items()}
     job = next((it for it in jobs if _annotation(it, OPERATION) == "decommission"), None)
     if job is not None:
-        return _continue(job, held, pods, claims)
+        return _continue(job, held, pods, claims, replicas)
     surplus = [it for it in sets if name(it) in wanted and live[name(it)] > wanted[name(it)]]
     if not surplus:
         return Plan(dict(wanted))
@@ -98,7 +100,7 @@ def plan(
         return Plan(held, pod=pod, message=f"{waiting} once it is ready (its data is moved by the node itself)")
     if not calm:
         return Plan(held, pod=pod, message=f"{waiting} once every range has all its replicas")
-    return Plan(held, Begin(pod), f"decommissioning {pod}: moving its replicas to other nodes", pod)
+    return Plan(held, Begin(pod), _moving(pod, replicas), pod)
 
 
 def _continue(
@@ -106,6 +108,7 @@ def _continue(
     held: dict[str, int],
     pods: Sequence[Object],
     claims: Sequence[Object],
+    replicas: Mapping[str, int] | None,
 ) -> Plan:
     pod = _annotation(job, POD)
     owner, place = pod.rpartition("-")[0], ordinal(pod)
@@ -116,7 +119,7 @@ def _continue(
             message=f"decommissioning {pod} failed: read the log of Job {name(job)}, then delete the Job to try again",
         )
     if not _finished(job, "Complete"):
-        return Plan(held, pod=pod, message=f"decommissioning {pod}: moving its replicas to other nodes")
+        return Plan(held, pod=pod, message=_moving(pod, replicas))
     held[owner] = place
     if any(name(it) == pod for it in pods):
         return Plan(held, pod=pod, message=f"decommissioned {pod}: removing the pod")
@@ -124,6 +127,11 @@ def _continue(
     if claim is not None:
         return Plan(held, DeleteClaim(claim), f"decommissioned {pod}: removing its empty volume", pod)
     return Plan(held, Finish(name(job), str(job["metadata"]["uid"])), f"decommissioned {pod}", pod)
+
+
+def _moving(pod: str, replicas: Mapping[str, int] | None) -> str:
+    left = (replicas or {}).get(pod)
+    return f"decommissioning {pod}: moving its replicas to other nodes" + ("" if left is None else f", {left} left")
 
 
 def _claimed(stateful_set: str, claims: Sequence[Object]) -> int:

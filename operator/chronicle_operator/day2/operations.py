@@ -57,7 +57,8 @@ def agenda(manifests: Sequence[Mapping[str, Any]], seen: Observation, now: datet
     bus = rollout.next_step(seen.of("StatefulSet", BUS), seen.pods_of(BUS), whole=_bus_whole(seen), now=now)
     jobs = [it for it in seen.children if it["kind"] == "Job"]
     calm = bool(whole) and isinstance(roll, rollout.Finished) and isinstance(bus, rollout.Finished)
-    plan = decommission.plan(wanted, sets, pods, seen.claims, jobs, calm=calm)
+    replicas = seen.nodes.replicas if seen.nodes else None
+    plan = decommission.plan(wanted, sets, pods, seen.claims, jobs, calm=calm, replicas=replicas)
 
     actions: list[Action] = [plan.action] if plan.action else []
     operations = [Operation(DATABASE, "Decommission", plan.message, plan.pod)] if plan.busy else []

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .children import back_again, essence, identity
 from .machine import Object, until
 from .world import Ledger, World
-
-
-def identity(item: Object) -> str:
-    return f"{item['kind']}/{item['metadata']['name']}"
 
 
 def test_every_deleted_child_comes_back(first: Ledger, world: World) -> None:
@@ -32,19 +29,6 @@ def test_deleted_stateful_sets_and_deployments_come_back_one_by_one(first: Ledge
     first.wait_ready(120)
 
 
-def test_deleted_secrets_come_back(first: Ledger, world: World) -> None:
-    """Certificates alone. The authority is not made anew by design. The others are, with new content: clients hold the
-    keys, and NATS, its clients and the API take a minute or two until all know the new ones, in which the tests that
-    follow would be refused. The unit tests delete those; a key taken out of its Secret is the next test."""
-    kept = ("-ca", "-admin-key", "-api-keys", "-scenario-key", "-nats-auth")
-    secrets = [it for it in first.children() if it["kind"] == "Secret"]
-    made = [it for it in secrets if not it["metadata"]["name"].endswith(kept)]
-    before = {identity(it): it["metadata"]["uid"] for it in made}
-    world.kubectl("-n", first.namespace, "delete", *before)
-    back_again(first, before, seconds=60)
-    first.wait_ready(300)
-
-
 def test_a_key_taken_out_of_its_secret_is_made_anew(first: Ledger, world: World) -> None:
     """That of scenario runs: nobody holds it until the first run, some minutes from here."""
     name = f"{first.name}-scenario-key"
@@ -57,19 +41,6 @@ def test_a_key_taken_out_of_its_secret_is_made_anew(first: Ledger, world: World)
     world.kubectl.merge("secret", name, first.namespace, {"data": {"key": None}})
     until("there is another key", lambda: (found := key()) and found != before, seconds=60)
     first.wait_ready(90)
-
-
-def back_again(ledger: Ledger, before: dict[str, str], *, seconds: float) -> None:
-    """Wait until each of `before` exists with another uid."""
-
-    def missing() -> list[str]:
-        now = {identity(it): it["metadata"]["uid"] for it in ledger.children()}
-        return [name for name, uid in before.items() if now.get(name, uid) == uid]
-
-    try:
-        until("the deleted children are back", lambda: not missing(), seconds=seconds)
-    except AssertionError as late:
-        raise AssertionError(f"{late}: still missing {missing()}") from None
 
 
 EDITS: dict[str, Any] = {
@@ -111,10 +82,3 @@ def is_applied(item: Object) -> bool:
         entry["manager"] == "chronicle-operator" and entry["operation"] == "Apply"
         for entry in item["metadata"].get("managedFields", [])
     )
-
-
-def essence(item: Object) -> Object:
-    """Return an object without what changes by itself."""
-    meta = {key: item["metadata"].get(key) for key in ("name", "labels", "ownerReferences")}
-    rest = {key: value for key, value in item.items() if key not in ("metadata", "status")}
-    return {"metadata": meta, **rest}

@@ -8,8 +8,8 @@ import pytest
 
 from support.bad_specs import BY_RULE, BY_SCHEMA, BadSpec
 
+from .children import identity
 from .machine import CommandFailed, until
-from .test_2_drift import identity
 from .world import Ledger, World
 
 

@@ -1,22 +1,37 @@
-"""A second ledger in another namespace, made while the operator is killed again and again."""
+"""Two ledgers in two namespaces: what is done to one leaves the other alone."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
 
-from .machine import run, until
+from .children import essence, identity, lasting, leftovers
+from .machine import Object, run, until
 from .resilience import Run, chosen, left_over, workers
-from .test_2_drift import essence, identity
 from .world import CLUSTER, IMAGE, OPERATOR_NAMESPACE, Ledger, World
 
 KILLS = 4
 
 
-def test_killing_the_operator_during_the_first_reconcile_changes_nothing_in_the_end(
+def test_more_database_nodes_take_their_share(first: Ledger) -> None:
+    first.edit({"regions": regions(first, {"region-a": 3, "region-b": 2})})
+    until("five nodes live", lambda: first.status()["cockroachdb"].get("nodesLive") == 5, seconds=180)
+    first.wait_ready(120)
+
+
+def test_one_ledger_shrinks_and_another_is_made_while_the_operator_is_killed_again_and_again(
     first: Ledger, world: World
 ) -> None:
-    untouched = {identity(it): it["metadata"]["uid"] for it in first.children()}
+    """Five database nodes become three, one decommissioning after the other, and the first reconcile of the second
+    ledger is cut off at four places. In the end both are as if nobody had been killed."""
+    before = world.ask(first, "round")
+    assert before["proof"]["result"] == "Passed"
+    untouched = lasting(first)
+    first.edit({"regions": regions(first, {"region-a": 2, "region-b": 1})})
+    until("a decommissioning is at work", lambda: decommissions(first, world), seconds=180)
+    operation = first.status()["cockroachdb"]["operation"]
+    assert operation["type"] == "Decommission"
+
     ledger = world.apply_sample("minimal", "ledger-b")
     for kill in range(KILLS):
         # Each time a little further on: as soon as there are more children than at the last kill.
@@ -29,9 +44,32 @@ def test_killing_the_operator_during_the_first_reconcile_changes_nothing_in_the_
         pod = world.operator_pod()["metadata"]["name"]
         world.kubectl("-n", OPERATOR_NAMESPACE, "delete", "pod", pod, "--grace-period=0", "--force")
         until("a new operator runs", lambda: world.operator_metrics(), seconds=90)
+
+    seen: set[str] = set()
+    told: set[str] = set()
+
+    def shrunk() -> bool:
+        jobs = decommissions(first, world)
+        assert len(jobs) <= 1, f"{len(jobs)} decommissionings at once"
+        seen.update(it["metadata"]["annotations"]["ledger.chronicle.dev/pod"] for it in jobs)
+        told.add((first.status()["cockroachdb"].get("operation") or {}).get("message", ""))
+        return len(first.pods("cockroachdb")) == 3 and not jobs and first.ready()
+
+    until("three nodes, each other one decommissioned", shrunk, seconds=420, pause=1)
+    assert seen == {f"{first.name}-cockroachdb-region-a-2", f"{first.name}-cockroachdb-region-b-1"}
+    assert any(it.endswith(" left") for it in told), f"no progress in replicas: {told}"
+    claims = [
+        it["metadata"]["name"]
+        for it in world.kubectl.list("pvc", first.namespace)
+        if "cockroachdb" in it["metadata"]["name"]
+    ]
+    assert len(claims) == 3, f"volumes of decommissioned nodes are left: {claims}"
+    after = world.ask(first, "balance", ACCOUNT=before["account"])
+    assert after["balance"] == before["balance"]
+    assert after["proof"]["result"] == "Passed"
     ledger.wait_ready(300)
     assert world.ask(ledger, "round")["proof"]["result"] == "Passed"
-    assert {identity(it): it["metadata"]["uid"] for it in first.children()} == untouched, "the neighbour was touched"
+    assert lasting(first) == untouched, "the neighbour was touched"
 
 
 def test_an_edit_of_one_ledger_leaves_the_other_alone(first: Ledger, second: Ledger, world: World) -> None:
@@ -109,14 +147,14 @@ def test_deletion_policy_delete_leaves_nothing_even_in_the_middle_of_a_run(secon
     )
 
 
-def leftovers(ledger: Ledger, world: World) -> list[str]:
-    kinds = (
-        "pods,services,deployments,replicasets,statefulsets,jobs,horizontalpodautoscalers,configmaps,secrets,"
-        "serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets,pvc"
-    )
-    selector = f"app.kubernetes.io/instance={ledger.name}"
-    return [identity(it) for it in world.kubectl.list(kinds, ledger.namespace, selector)]
-
-
 def grown(ledger: Ledger, past: int) -> bool:
     return len(ledger.children()) > past
+
+
+def regions(ledger: Ledger, counts: dict[str, int]) -> list[Object]:
+    found: list[Object] = ledger.object()["spec"]["regions"]
+    return [{**it, "cockroachReplicas": counts[it["name"]]} for it in found]
+
+
+def decommissions(ledger: Ledger, world: World) -> list[Object]:
+    return world.kubectl.list("jobs", ledger.namespace, "app.kubernetes.io/component=decommission")

@@ -13,7 +13,14 @@ import pytest
 
 from chronicle_chaos.faults import Component, Crashes, NodeKill, Outage, Partition
 from chronicle_chaos.injection import CleanupFailed, InjectionError, NotApplicable, PreflightError
-from chronicle_chaos.injectors import chaosmesh, chaosmesh_kills, chaosmesh_preflight, cluster_probes, experiments
+from chronicle_chaos.injectors import (
+    chaosmesh,
+    chaosmesh_away,
+    chaosmesh_kills,
+    chaosmesh_preflight,
+    cluster_probes,
+    experiments,
+)
 from chronicle_chaos.injectors.chaosmesh import ChaosMeshInjector
 from chronicle_chaos.injectors.cluster_probes import DatabaseSeen
 from chronicle_chaos.injectors.experiments import Experiment, Metadata, PodKill, Selector, Wanted
@@ -118,7 +125,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chaosmesh_preflight, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(chaosmesh_preflight, "SOUND_SECONDS", 0.05)
     monkeypatch.setattr(chaosmesh_kills, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(chaosmesh_kills, "KEEP_AWAY_SECONDS", 0.01)
+    monkeypatch.setattr(chaosmesh_away, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(chaosmesh_kills, "LATE_SECONDS", 0.05)
     monkeypatch.setattr(chaosmesh_kills, "GONE_SECONDS", 0.1)
 
@@ -333,16 +340,52 @@ async def test_experiments_that_do_not_go_are_waited_for_once_reported_with_comm
     assert len(cluster.stored) == 3
 
 
-async def test_a_pod_that_is_killed_stays_away_for_the_window_by_being_killed_again() -> None:
+def succeeded(cluster: Cluster, name: str, **changes: Any) -> None:
+    """Let the pod be another one, as Kubernetes makes it after a kill."""
+    cluster.all = [replace(it, uid="new", **changes) if it.name == name else it for it in cluster.all]
+
+
+async def test_the_successor_of_a_killed_pod_is_cut_off_once_it_runs_and_killed_no_more() -> None:
+    cluster = Cluster()
+    subject = injector(cluster, longest=60)
+    injection = await subject.inject(KILL, Undo(cluster), Random(1))
+    (victim,) = injection.targets
+    succeeded(cluster, victim, ready=False, running=False)
+    keeping = asyncio.create_task(subject.during(injection, 0.3))
+    await asyncio.sleep(0.1)
+    assert len(cluster.stored) == 1, "nobody is there yet to be cut off"
+    succeeded(cluster, victim, ready=False, running=True)
+    cluster.errors = [KubernetesError("timed out")]
+    found = await keeping
+    assert all(it.shows_fault for it in found), found
+    assert "uid new cut off after" in found[0].after
+    _, cut = cluster.stored.values()
+    assert (cut["kind"], cut["spec"]["direction"], cut["spec"]["duration"]) == ("NetworkChaos", "both", "180s")
+    assert cut["spec"]["selector"]["pods"] == {"ns": [victim]}
+    (others,) = cut["spec"]["target"]["selector"]["expressionSelectors"]
+    assert {"cockroachdb", "api", "relay"} <= set(others["values"])
+
+
+async def test_a_cut_that_chaos_mesh_did_not_make_keeps_nobody_away() -> None:
     cluster = Cluster()
     subject = injector(cluster)
     injection = await subject.inject(KILL, Undo(cluster), Random(1))
-    cluster.all = [replace(it, uid="new", ready=False) if it.name == injection.targets[0] else it for it in cluster.all]
-    cluster.errors = [KubernetesError("timed out")]
-    (seen,) = await subject.during(injection, 0.3)
-    assert seen.shows_fault, seen
-    assert "killed 2 times" in seen.after
-    assert len(cluster.stored) == 2
+    succeeded(cluster, injection.targets[0], ready=False)
+    cluster.status = VACUOUS
+    pod_seen, cut = await subject.during(injection, 0.2)
+    assert pod_seen.shows_fault
+    assert not cut.shows_fault
+
+
+async def test_a_pod_that_is_ready_when_the_window_ends_was_not_kept_away() -> None:
+    cluster = Cluster()
+    subject = injector(cluster)
+    injection = await subject.inject(KILL, Undo(cluster), Random(1))
+    succeeded(cluster, injection.targets[0], ready=False)
+    keeping = asyncio.create_task(subject.during(injection, 0.5))
+    await asyncio.sleep(0.45)
+    succeeded(cluster, injection.targets[0], ready=True)
+    assert not (await keeping)[0].shows_fault
 
 
 async def test_a_pod_that_was_ready_in_the_window_disproves_the_fault() -> None:
@@ -350,7 +393,7 @@ async def test_a_pod_that_was_ready_in_the_window_disproves_the_fault() -> None:
     subject = injector(cluster)
     injection = await subject.inject(KILL, Undo(cluster), Random(1))
     cluster.restart(injection.targets[0])
-    (seen,) = await subject.during(injection, 0.2)
+    seen, _ = await subject.during(injection, 0.2)
     assert not seen.shows_fault
 
 

@@ -60,6 +60,13 @@ def test_the_highest_node_is_decommissioned_first_and_its_pod_stays_meanwhile() 
     assert running.replicas == {"db": 5}
 
 
+def test_progress_is_told_in_replicas_that_are_left_and_without_a_figure_where_the_node_does_not_say() -> None:
+    at_work = [decommission_job("db-4")]
+    told = plan({"db": 3}, [stateful_set("db", 5)], FIVE, CLAIMS, at_work, calm=True, replicas={"db-4": 12})
+    assert told.message == "decommissioning db-4: moving its replicas to other nodes, 12 left"
+    assert decide(3, 5, jobs=at_work).message == "decommissioning db-4: moving its replicas to other nodes"
+
+
 def test_it_does_not_begin_while_ranges_lack_replicas() -> None:
     waiting = decide(3, 5, calm=False)
     assert waiting.action is None

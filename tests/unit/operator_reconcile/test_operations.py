@@ -12,7 +12,7 @@ from chronicle_operator.observe import Observation
 from support.operator_objects import NOW, claim, decommission_job, pod, stateful_set
 
 LEDGER: dict[str, Any] = {"metadata": {"name": "main", "namespace": "ns", "uid": "L"}, "spec": {}}
-WELL = Nodes({"db-0": Node(1, 0, 0)})
+WELL = Nodes({"db-0": Node(1, 0, 0, 40)})
 
 
 def of(component: str, item: dict[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
 
 def test_a_running_ledger_is_ready_and_says_how_much_of_it_there_is() -> None:
     wanted = empty()
-    nodes = Nodes({f"main-cockroachdb-{n}": Node(n, 0, 0) for n in range(3)})
+    nodes = Nodes({f"main-cockroachdb-{n}": Node(n, 0, 0, 40) for n in range(3)})
     status = told(Observation(LEDGER, running(wanted), health=Health("ok", version="1"), nodes=nodes), wanted)
     assert condition(status, "Ready")["status"] == "True"
     assert condition(status, "Progressing")["reason"] == "UpToDate"
@@ -92,7 +92,7 @@ def test_a_missing_pod_makes_the_component_and_the_whole_not_ready() -> None:
 
 def test_ranges_without_a_quorum_are_not_ready_though_every_pod_is() -> None:
     wanted = empty()
-    seen = Observation(LEDGER, running(wanted), nodes=Nodes({"a": Node(1, 4, 2)}))
+    seen = Observation(LEDGER, running(wanted), nodes=Nodes({"a": Node(1, 4, 2, 40)}))
     assert condition(told(seen, wanted), "CockroachReady")["reason"] == "RangesUnavailable"
 
 

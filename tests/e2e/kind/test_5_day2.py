@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from .children import back_again, identity
 from .machine import CommandFailed, Object, until
 from .world import CHART, COCKROACH_IMAGE, OPERATOR_NAMESPACE, Ledger, World
 
@@ -38,8 +39,19 @@ def test_the_api_scales_up_and_down_without_a_failed_request(first: Ledger, worl
     assert figures["balance"] == figures["ok"]
 
 
-def test_a_new_template_rolls_one_database_pod_at_a_time_under_load(first: Ledger, world: World) -> None:
-    """The image stays (there is one), a resource request changes: the same path as an image's."""
+def test_new_certificates_and_a_new_template_roll_one_database_pod_at_a_time_under_load(
+    first: Ledger, world: World
+) -> None:
+    """The image stays (there is one), a resource request changes: the same path as an image's. Beside it every Secret
+    that may come back with new content is deleted: certificates. The authority is not made anew by design. The others
+    are, but clients hold the keys, and NATS, its clients and the API take a minute or two until all know the new ones,
+    in which the tests that follow would be refused. The unit tests delete those."""
+    kept = ("-ca", "-admin-key", "-api-keys", "-scenario-key", "-nats-auth")
+    secrets = {
+        identity(it): it["metadata"]["uid"]
+        for it in first.children()
+        if it["kind"] == "Secret" and not it["metadata"]["name"].endswith(kept)
+    }
     before = {it["metadata"]["name"]: it["metadata"]["uid"] for it in first.pods("cockroachdb")}
     lowest = len(before)
 
@@ -51,79 +63,15 @@ def test_a_new_template_rolls_one_database_pod_at_a_time_under_load(first: Ledge
         return ready == len(before) and all(now.get(name, uid) != uid for name, uid in before.items())
 
     with world.load(first) as figures:
+        world.kubectl("-n", first.namespace, "delete", *secrets)
         first.edit({"cockroachdb": {"resources": {"requests": {"cpu": "51m", "memory": "256Mi"}}}})
+        back_again(first, secrets, seconds=60)
         until("every database pod has been replaced", rolled, seconds=400)
-        first.wait_ready(120)
+        first.wait_ready(300)
     assert lowest >= len(before) - 1, f"{len(before) - lowest} database pods were away at once"
     World.figures["rolling restart of 3 nodes: requests, failed"] = f"{figures['ok']}, {figures['failed']}"
     assert figures["balance"] >= figures["ok"], "an acknowledged transfer is missing"
     assert figures["ok"] > 100
-
-
-def test_five_database_nodes_and_back_to_three_with_the_operator_killed_on_the_way(first: Ledger, world: World) -> None:
-    first.edit({"regions": regions(first, {"region-a": 3, "region-b": 2})})
-    until("five nodes live", lambda: first.status()["cockroachdb"].get("nodesLive") == 5, seconds=180)
-    first.wait_ready(120)
-    before = world.ask(first, "round")
-    assert before["proof"]["result"] == "Passed"
-    first.edit({"regions": regions(first, {"region-a": 2, "region-b": 1})})
-    operation = until(
-        "a decommissioning is in the status",
-        lambda: first.status()["cockroachdb"].get("operation"),
-        seconds=60,
-    )
-    assert operation["type"] == "Decommission"
-    until("its Job is there", lambda: decommissions(first, world), seconds=120)
-    world.kubectl(
-        "-n",
-        "chronicle-system",
-        "delete",
-        "pod",
-        world.operator_pod()["metadata"]["name"],
-        "--grace-period=0",
-        "--force",
-    )
-    seen: set[str] = set()
-
-    def shrunk() -> bool:
-        jobs = decommissions(first, world)
-        assert len(jobs) <= 1, f"{len(jobs)} decommissionings at once"
-        seen.update(it["metadata"]["annotations"]["ledger.chronicle.dev/pod"] for it in jobs)
-        return len(first.pods("cockroachdb")) == 3 and not jobs and first.ready()
-
-    until("three nodes, each other one decommissioned", shrunk, seconds=420, pause=1)
-    assert seen == {f"{first.name}-cockroachdb-region-a-2", f"{first.name}-cockroachdb-region-b-1"}
-    claims = [
-        it["metadata"]["name"]
-        for it in world.kubectl.list("pvc", first.namespace)
-        if "cockroachdb" in it["metadata"]["name"]
-    ]
-    assert len(claims) == 3, f"volumes of decommissioned nodes are left: {claims}"
-    after = world.ask(first, "balance", ACCOUNT=before["account"])
-    assert after["balance"] == before["balance"]
-    assert after["proof"]["result"] == "Passed"
-
-
-def has_replicas(ledger: Ledger, count: int) -> bool:
-    return len(ready_pods(ledger, "api")) == count == len(ledger.pods("api"))
-
-
-def regions(ledger: Ledger, counts: dict[str, int]) -> list[Object]:
-    found: list[Object] = ledger.object()["spec"]["regions"]
-    return [{**it, "cockroachReplicas": counts[it["name"]]} for it in found]
-
-
-def decommissions(ledger: Ledger, world: World) -> list[Object]:
-    return world.kubectl.list("jobs", ledger.namespace, "app.kubernetes.io/component=decommission")
-
-
-def ready_pods(ledger: Ledger, component: str) -> list[Object]:
-    return [
-        pod
-        for pod in ledger.pods(component)
-        if not pod["metadata"].get("deletionTimestamp")
-        and any(it["type"] == "Ready" and it["status"] == "True" for it in pod["status"].get("conditions", []))
-    ]
 
 
 def test_a_broken_image_stops_the_rollout_at_one_pod_and_can_be_taken_back(first: Ledger, world: World) -> None:
@@ -149,3 +97,16 @@ def test_the_operator_never_asked_for_what_its_role_does_not_grant(first: Ledger
 def test_a_status_that_somebody_wrote_first_was_a_conflict_and_not_a_refusal(first: Ledger, world: World) -> None:
     refused = {key for key in world.operator_metrics() if 'verb="patch-status"' in key and 'outcome="Invalid"' in key}
     assert not refused
+
+
+def has_replicas(ledger: Ledger, count: int) -> bool:
+    return len(ready_pods(ledger, "api")) == count == len(ledger.pods("api"))
+
+
+def ready_pods(ledger: Ledger, component: str) -> list[Object]:
+    return [
+        pod
+        for pod in ledger.pods(component)
+        if not pod["metadata"].get("deletionTimestamp")
+        and any(it["type"] == "Ready" and it["status"] == "True" for it in pod["status"].get("conditions", []))
+    ]

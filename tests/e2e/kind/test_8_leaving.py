@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from .children import leftovers
 from .machine import until
 from .resilience import Run
-from .test_6_neighbours import leftovers
 from .world import OPERATOR_NAMESPACE, Ledger, World
 
 
