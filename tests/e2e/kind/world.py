@@ -114,11 +114,14 @@ class World:
         )
 
     def operator_pod(self) -> Object:
-        """Return the operator's running pod."""
-        pods = self.kubectl.list("pods", OPERATOR_NAMESPACE, "app.kubernetes.io/name=chronicle-operator")
-        alive = [it for it in pods if not it["metadata"].get("deletionTimestamp")]
-        assert len(alive) == 1, f"{len(alive)} operator pods"
-        return alive[0]
+        """Return the operator's pod, as soon as there is one: a killed one takes a moment to be replaced."""
+
+        def alone() -> Object | None:
+            pods = self.kubectl.list("pods", OPERATOR_NAMESPACE, "app.kubernetes.io/name=chronicle-operator")
+            alive = [it for it in pods if not it["metadata"].get("deletionTimestamp")]
+            return alive[0] if len(alive) == 1 else None
+
+        return until("there is one operator pod", alone, seconds=60)
 
     def operator_metrics(self) -> dict[str, float]:
         """Return the operator's own counters, through the API server's proxy."""
