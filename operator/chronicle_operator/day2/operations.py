@@ -54,7 +54,14 @@ def agenda(manifests: Sequence[Mapping[str, Any]], seen: Observation, now: datet
     whole = seen.nodes.whole if seen.nodes else None
     pods = seen.pods_of(DATABASE)
     roll = rollout.next_step(sets, pods, whole=whole, now=now)
-    bus = rollout.next_step(seen.of("StatefulSet", BUS), seen.pods_of(BUS), whole=_bus_whole(seen), now=now)
+    # A NATS server is Ready only when its streams have caught up (its startup probe asks /healthz for that), so
+    # readiness, which the rollout looks at itself, is enough.
+    bus = rollout.next_step(
+        *(seen.of("StatefulSet", BUS), seen.pods_of(BUS)),
+        whole=True,
+        now=now,
+        settle_seconds=rollout.BUS_SETTLE_SECONDS,
+    )
     jobs = [it for it in seen.children if it["kind"] == "Job"]
     calm = bool(whole) and isinstance(roll, rollout.Finished) and isinstance(bus, rollout.Finished)
     replicas = seen.nodes.replicas if seen.nodes else None
@@ -87,13 +94,6 @@ def hold(manifests: Sequence[dict[str, Any]], replicas: Mapping[str, int]) -> li
         else it
         for it in manifests
     ]
-
-
-def _bus_whole(seen: Observation) -> bool:
-    # A NATS server is ready only when its streams have caught up (its startup probe asks /healthz for that), so that
-    # readiness, which the rollout looks at itself, is enough.
-    del seen
-    return True
 
 
 def _job_exists(jobs: Sequence[Mapping[str, Any]]) -> bool:

@@ -23,7 +23,11 @@ from chronicle_operator.pods import (
 )
 
 SETTLE_SECONDS = 15.0
-"""How long a replaced pod has to be Ready before the next one goes: replication figures are sampled every 10 s."""
+"""How long a replaced database pod has to be Ready before the next one goes: replication figures are sampled every
+10 s."""
+
+BUS_SETTLE_SECONDS = 5.0
+"""The same of a NATS server, which is Ready only once its streams have caught up: clients find it again meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,14 @@ class Replace:
 Step = Finished | Waiting | Replace
 
 
-def next_step(sets: Sequence[Object], pods: Sequence[Object], *, whole: bool | None, now: datetime) -> Step:
+def next_step(
+    sets: Sequence[Object],
+    pods: Sequence[Object],
+    *,
+    whole: bool | None,
+    now: datetime,
+    settle_seconds: float = SETTLE_SECONDS,
+) -> Step:
     """Return what to do next. `whole`: every range or stream has all its replicas; None when nobody could say.
 
     A pod that is outdated *and* not ready goes first and at once: it serves nobody, and it may be the broken half of a
@@ -77,7 +88,7 @@ def next_step(sets: Sequence[Object], pods: Sequence[Object], *, whole: bool | N
     if unready:
         reason = trouble(unready[0])
         return Waiting(f"{progress}; {name(unready[0])} is not ready yet" + (f": {reason}" if reason else ""))
-    fresh = [pod for it, pod in members if not is_outdated(pod, it) and ready_seconds(pod, now) < SETTLE_SECONDS]
+    fresh = [pod for it, pod in members if not is_outdated(pod, it) and ready_seconds(pod, now) < settle_seconds]
     if fresh:
         return Waiting(f"{progress}; {name(fresh[0])} has just become ready")
     if whole is None:

@@ -28,17 +28,6 @@ def test_the_charts_own_test_posts_a_transfer_and_reads_it_back(first: Ledger, w
     world.kubectl("-n", first.namespace, "delete", "pod", "chronicle-operator-test")
 
 
-def test_the_api_scales_up_and_down_without_a_failed_request(first: Ledger, world: World) -> None:
-    with world.load(first) as figures:
-        for replicas in (5, 2, 3):
-            world.kubectl("-n", first.namespace, "scale", "chronicleledger", first.name, f"--replicas={replicas}")
-            until(f"{replicas} API replicas", partial(has_replicas, first, replicas), seconds=120)
-    World.figures["API 3→5→2→3: requests, failed"] = f"{figures['ok']}, {figures['failed']}"
-    assert figures["failed"] == 0, figures["wrong"]
-    assert figures["ok"] > 100
-    assert figures["balance"] == figures["ok"]
-
-
 def test_new_certificates_and_a_new_template_roll_one_database_pod_at_a_time_under_load(
     first: Ledger, world: World
 ) -> None:
@@ -87,6 +76,23 @@ def test_a_broken_image_stops_the_rollout_at_one_pod_and_can_be_taken_back(first
     assert world.ask(first, "round")["balance"] == 100, "two of three nodes still serve"
     first.edit({"cockroachdb": {"image": good}})
     first.wait_ready(180)
+
+
+def test_more_database_nodes_join(first: Ledger) -> None:
+    """They take their share of the ranges while the next tests go on."""
+    first.resize({"region-a": 3, "region-b": 2})
+    until("five nodes live", lambda: first.status()["cockroachdb"].get("nodesLive") == 5, seconds=180)
+
+
+def test_the_api_scales_up_and_down_without_a_failed_request(first: Ledger, world: World) -> None:
+    with world.load(first) as figures:
+        for replicas in (5, 2, 3):
+            world.kubectl("-n", first.namespace, "scale", "chronicleledger", first.name, f"--replicas={replicas}")
+            until(f"{replicas} API replicas", partial(has_replicas, first, replicas), seconds=120)
+    World.figures["API 3→5→2→3: requests, failed"] = f"{figures['ok']}, {figures['failed']}"
+    assert figures["failed"] == 0, figures["wrong"]
+    assert figures["ok"] > 100
+    assert figures["balance"] == figures["ok"]
 
 
 def test_the_operator_never_asked_for_what_its_role_does_not_grant(first: Ledger, world: World) -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from subprocess import Popen
+
+import pytest
 
 from .children import essence, identity, lasting, leftovers
 from .machine import Object, run, until
@@ -13,25 +19,55 @@ from .world import CLUSTER, IMAGE, OPERATOR_NAMESPACE, Ledger, World
 KILLS = 4
 
 
-def test_more_database_nodes_take_their_share(first: Ledger) -> None:
-    first.edit({"regions": regions(first, {"region-a": 3, "region-b": 2})})
-    until("five nodes live", lambda: first.status()["cockroachdb"].get("nodesLive") == 5, seconds=180)
+@dataclass(frozen=True)
+class Shrinking:
+    """Five database nodes of the first ledger on their way to three: what was before, and a watch of the Jobs."""
+
+    account: str
+    balance: int
+    children: dict[str, str]
+    watch: Popen[str]
+
+    def jobs(self) -> list[tuple[str, str]]:
+        """Every beginning and end of a decommissioning, in order: `ADDED` or `DELETED`, and its pod. Ends the watch."""
+        self.watch.terminate()
+        said, _ = self.watch.communicate(timeout=30)
+        events = [
+            (it["type"], it["object"]["metadata"]["annotations"]["ledger.chronicle.dev/pod"]) for it in _each(said)
+        ]
+        return [it for it in events if it[0] != "MODIFIED"]
+
+
+@pytest.fixture(scope="module")
+def shrinking(world: World) -> Iterator[Shrinking]:
+    """Begin to take two database nodes away from the first ledger; that goes on beside the tests that follow."""
+    first = Ledger("ledger-a", "two-regions", world.kubectl)
     first.wait_ready(120)
-
-
-def test_one_ledger_shrinks_and_another_is_made_while_the_operator_is_killed_again_and_again(
-    first: Ledger, world: World
-) -> None:
-    """Five database nodes become three, one decommissioning after the other, and the first reconcile of the second
-    ledger is cut off at four places. In the end both are as if nobody had been killed."""
     before = world.ask(first, "round")
     assert before["proof"]["result"] == "Passed"
-    untouched = lasting(first)
-    first.edit({"regions": regions(first, {"region-a": 2, "region-b": 1})})
-    until("a decommissioning is at work", lambda: decommissions(first, world), seconds=180)
-    operation = first.status()["cockroachdb"]["operation"]
-    assert operation["type"] == "Decommission"
+    watch = world.kubectl.follow(
+        *("-n", first.namespace, "get", "jobs", "-l", "app.kubernetes.io/component=decommission"),
+        *("--watch", "--output-watch-events", "-o", "json"),
+    )
+    try:
+        children = lasting(first)
+        first.resize({"region-a": 2, "region-b": 1})
+        told = until("progress is told", lambda: progress(first), seconds=180)
+        assert told["type"] == "Decommission"
+        yield Shrinking(before["account"], before["balance"], children, watch)
+    finally:
+        watch.kill()
+        watch.wait()
 
+
+def progress(ledger: Ledger) -> Object | None:
+    """The operation in the status, once it says how many replicas are left to be moved."""
+    found: Object = ledger.status()["cockroachdb"].get("operation") or {}
+    return found if found.get("message", "").endswith(" left") else None
+
+
+@pytest.mark.usefixtures("shrinking")
+def test_killing_the_operator_during_the_first_reconcile_changes_nothing_in_the_end(world: World) -> None:
     ledger = world.apply_sample("minimal", "ledger-b")
     for kill in range(KILLS):
         # Each time a little further on: as soon as there are more children than at the last kill.
@@ -44,41 +80,8 @@ def test_one_ledger_shrinks_and_another_is_made_while_the_operator_is_killed_aga
         pod = world.operator_pod()["metadata"]["name"]
         world.kubectl("-n", OPERATOR_NAMESPACE, "delete", "pod", pod, "--grace-period=0", "--force")
         until("a new operator runs", lambda: world.operator_metrics(), seconds=90)
-
-    seen: set[str] = set()
-    told: set[str] = set()
-
-    def shrunk() -> bool:
-        jobs = decommissions(first, world)
-        assert len(jobs) <= 1, f"{len(jobs)} decommissionings at once"
-        seen.update(it["metadata"]["annotations"]["ledger.chronicle.dev/pod"] for it in jobs)
-        told.add((first.status()["cockroachdb"].get("operation") or {}).get("message", ""))
-        return len(first.pods("cockroachdb")) == 3 and not jobs and first.ready()
-
-    until("three nodes, each other one decommissioned", shrunk, seconds=420, pause=1)
-    assert seen == {f"{first.name}-cockroachdb-region-a-2", f"{first.name}-cockroachdb-region-b-1"}
-    assert any(it.endswith(" left") for it in told), f"no progress in replicas: {told}"
-    claims = [
-        it["metadata"]["name"]
-        for it in world.kubectl.list("pvc", first.namespace)
-        if "cockroachdb" in it["metadata"]["name"]
-    ]
-    assert len(claims) == 3, f"volumes of decommissioned nodes are left: {claims}"
-    after = world.ask(first, "balance", ACCOUNT=before["account"])
-    assert after["balance"] == before["balance"]
-    assert after["proof"]["result"] == "Passed"
     ledger.wait_ready(300)
     assert world.ask(ledger, "round")["proof"]["result"] == "Passed"
-    assert lasting(first) == untouched, "the neighbour was touched"
-
-
-def test_an_edit_of_one_ledger_leaves_the_other_alone(first: Ledger, second: Ledger, world: World) -> None:
-    before = {identity(it): essence(it) for it in first.children()}
-    world.kubectl("-n", second.namespace, "scale", "chronicleledger", second.name, "--replicas=1")
-    until("one API replica", lambda: len(second.pods("api")) == 1, seconds=90)
-    second.wait_ready(90)
-    assert {identity(it): essence(it) for it in first.children()} == before
-    assert first.ready()
 
 
 def test_a_hibernated_ledger_has_no_pod_and_wakes_with_its_data(second: Ledger, world: World) -> None:
@@ -92,6 +95,33 @@ def test_a_hibernated_ledger_has_no_pod_and_wakes_with_its_data(second: Ledger, 
     after = world.ask(second, "balance", ACCOUNT=before["account"])
     assert after["balance"] == before["balance"]
     assert after["proof"]["result"] == "Passed"
+
+
+def test_five_database_nodes_have_become_three_one_by_one_whatever_was_killed_meanwhile(
+    shrinking: Shrinking, first: Ledger, world: World
+) -> None:
+    until("three nodes", lambda: len(first.pods("cockroachdb")) == 3 and first.ready(), seconds=420, pause=1)
+    leaving = [f"{first.name}-cockroachdb-region-{it}" for it in ("b-1", "a-2")]
+    assert shrinking.jobs() == [(what, pod) for pod in leaving for what in ("ADDED", "DELETED")]
+    claims = [
+        it["metadata"]["name"]
+        for it in world.kubectl.list("pvc", first.namespace)
+        if "cockroachdb" in it["metadata"]["name"]
+    ]
+    assert len(claims) == 3, f"volumes of decommissioned nodes are left: {claims}"
+    after = world.ask(first, "balance", ACCOUNT=shrinking.account)
+    assert after["balance"] == shrinking.balance
+    assert after["proof"]["result"] == "Passed"
+    assert lasting(first) == shrinking.children, "something was made anew"
+
+
+def test_an_edit_of_one_ledger_leaves_the_other_alone(first: Ledger, second: Ledger, world: World) -> None:
+    before = {identity(it): essence(it) for it in first.children()}
+    world.kubectl("-n", second.namespace, "scale", "chronicleledger", second.name, "--replicas=1")
+    until("one API replica", lambda: len(second.pods("api")) == 1, seconds=90)
+    second.wait_ready(90)
+    assert {identity(it): essence(it) for it in first.children()} == before
+    assert first.ready()
 
 
 def test_a_ledger_whose_api_has_lost_a_guarantee_fails_by_the_check_that_is_there_for_it(
@@ -151,10 +181,13 @@ def grown(ledger: Ledger, past: int) -> bool:
     return len(ledger.children()) > past
 
 
-def regions(ledger: Ledger, counts: dict[str, int]) -> list[Object]:
-    found: list[Object] = ledger.object()["spec"]["regions"]
-    return [{**it, "cockroachReplicas": counts[it["name"]]} for it in found]
-
-
-def decommissions(ledger: Ledger, world: World) -> list[Object]:
-    return world.kubectl.list("jobs", ledger.namespace, "app.kubernetes.io/component=decommission")
+def _each(text: str) -> Iterator[Object]:
+    """The JSON documents of a text, one after the other; the last may have been cut off."""
+    decoder, place = json.JSONDecoder(), 0
+    while place < len(text):
+        try:
+            found, place = decoder.raw_decode(text, place)
+        except json.JSONDecodeError:
+            return
+        yield found
+        place = len(text) - len(text[place:].lstrip())

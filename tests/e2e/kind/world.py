@@ -80,6 +80,11 @@ class Ledger:
         """Merge-patch the spec."""
         self.kubectl.merge("chronicleledger", self.name, self.namespace, {"spec": spec})
 
+    def resize(self, database_nodes: dict[str, int]) -> None:
+        """Ask for so many database nodes in each region."""
+        regions: list[Object] = self.object()["spec"]["regions"]
+        self.edit({"regions": [{**it, "cockroachReplicas": database_nodes[it["name"]]} for it in regions]})
+
     def children(self) -> list[Object]:
         """Return every object that names the ledger as its controller."""
         uid = self.object()["metadata"]["uid"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chronicle_operator.day2.rollout import Finished, Replace, Waiting, next_step
+from chronicle_operator.day2.rollout import BUS_SETTLE_SECONDS, Finished, Replace, Waiting, next_step
 from support.operator_objects import NOW, pod, stateful_set
 
 A, B = stateful_set("a", 2), stateful_set("b", 1)
@@ -49,6 +49,12 @@ def test_no_second_pod_goes_right_after_the_new_one_became_ready() -> None:
     step = next_step([A, B], pods, whole=True, now=NOW)
     assert isinstance(step, Waiting)
     assert "just become ready" in step.message
+
+
+def test_how_long_a_pod_has_to_have_been_ready_is_a_matter_of_what_runs_in_it() -> None:
+    pods = [pod("a", 0, revision="old"), pod("a", 1), pod("b", 0, ready_for=6)]
+    assert isinstance(next_step([A, B], pods, whole=True, now=NOW), Waiting)
+    assert isinstance(next_step([A, B], pods, whole=True, now=NOW, settle_seconds=BUS_SETTLE_SECONDS), Replace)
 
 
 def test_no_second_pod_goes_while_ranges_lack_replicas_or_nobody_knows() -> None:
