@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from .reader import Reader, ReadFailed
 
@@ -85,11 +85,9 @@ class Kubectl:
             environment={"KUBECONFIG": str(self.kubeconfig), "NO_COLOR": "1"},
         )  # fmt: skip
 
-    def follow(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start kubectl and leave it running, its stdout to be read."""
-        return subprocess.Popen(
-            ("kubectl", "--kubeconfig", str(self.kubeconfig), *arguments), stdout=subprocess.PIPE, text=True
-        )
+    def follow(self, *arguments: str, stdout: int | IO[str] = subprocess.PIPE) -> subprocess.Popen[str]:
+        """Start kubectl and leave it running. A pipe holds some 60 kB that nobody reads: for more, give a file."""
+        return subprocess.Popen(("kubectl", "--kubeconfig", str(self.kubeconfig), *arguments), stdout=stdout, text=True)
 
     @cached_property
     def reader(self) -> Reader:

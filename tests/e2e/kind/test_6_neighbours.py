@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from subprocess import Popen
 
 import pytest
 
@@ -26,38 +25,42 @@ class Shrinking:
     account: str
     balance: int
     children: dict[str, str]
-    watch: Popen[str]
+    watched: Path
 
     def jobs(self) -> list[tuple[str, str]]:
-        """Every beginning and end of a decommissioning, in order: `ADDED` or `DELETED`, and its pod. Ends the watch."""
-        self.watch.terminate()
-        said, _ = self.watch.communicate(timeout=30)
-        events = [
-            (it["type"], it["object"]["metadata"]["annotations"]["ledger.chronicle.dev/pod"]) for it in _each(said)
+        """Every beginning and end of a decommissioning so far, in order: `ADDED` or `DELETED`, and its pod."""
+        lines = [it for it in self.watched.read_text().splitlines(keepends=True) if it.endswith("\n")]
+        events = [json.loads(it) for it in lines]
+        return [
+            (it["type"], it["object"]["metadata"]["annotations"]["ledger.chronicle.dev/pod"])
+            for it in events
+            if it["type"] != "MODIFIED"
         ]
-        return [it for it in events if it[0] != "MODIFIED"]
 
 
 @pytest.fixture(scope="module")
-def shrinking(world: World) -> Iterator[Shrinking]:
+def shrinking(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shrinking]:
     """Begin to take two database nodes away from the first ledger; that goes on beside the tests that follow."""
     first = Ledger("ledger-a", "two-regions", world.kubectl)
     first.wait_ready(120)
     before = world.ask(first, "round")
     assert before["proof"]["result"] == "Passed"
-    watch = world.kubectl.follow(
-        *("-n", first.namespace, "get", "jobs", "-l", "app.kubernetes.io/component=decommission"),
-        *("--watch", "--output-watch-events", "-o", "json"),
-    )
+    watched = tmp_path_factory.mktemp("decommissions") / "events.jsonl"
+    with watched.open("w") as events:
+        watch = world.kubectl.follow(
+            *("-n", first.namespace, "get", "jobs", "-l", "app.kubernetes.io/component=decommission"),
+            *("--watch", "--output-watch-events", "-o", "json"),
+            stdout=events,
+        )
     try:
         children = lasting(first)
         first.resize({"region-a": 2, "region-b": 1})
         told = until("progress is told", lambda: progress(first), seconds=180)
         assert told["type"] == "Decommission"
-        yield Shrinking(before["account"], before["balance"], children, watch)
+        yield Shrinking(before["account"], before["balance"], children, watched)
     finally:
-        watch.kill()
-        watch.wait()
+        watch.terminate()
+        watch.wait(timeout=30)
 
 
 def progress(ledger: Ledger) -> Object | None:
@@ -102,6 +105,7 @@ def test_five_database_nodes_have_become_three_one_by_one_whatever_was_killed_me
 ) -> None:
     until("three nodes", lambda: len(first.pods("cockroachdb")) == 3 and first.ready(), seconds=420, pause=1)
     leaving = [f"{first.name}-cockroachdb-region-{it}" for it in ("b-1", "a-2")]
+    until("both operations are over", lambda: len(shrinking.jobs()) >= 2 * len(leaving), seconds=30)
     assert shrinking.jobs() == [(what, pod) for pod in leaving for what in ("ADDED", "DELETED")]
     claims = [
         it["metadata"]["name"]
@@ -179,15 +183,3 @@ def test_deletion_policy_delete_leaves_nothing_even_in_the_middle_of_a_run(secon
 
 def grown(ledger: Ledger, past: int) -> bool:
     return len(ledger.children()) > past
-
-
-def _each(text: str) -> Iterator[Object]:
-    """The JSON documents of a text, one after the other; the last may have been cut off."""
-    decoder, place = json.JSONDecoder(), 0
-    while place < len(text):
-        try:
-            found, place = decoder.raw_decode(text, place)
-        except json.JSONDecodeError:
-            return
-        yield found
-        place = len(text) - len(text[place:].lstrip())
