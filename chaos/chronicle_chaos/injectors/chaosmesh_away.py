@@ -18,11 +18,12 @@ from chronicle_chaos.injectors.kubernetes import Kubernetes, KubernetesError, Po
 
 POLL_SECONDS = 0.3
 
-READY_SHARE = 0.2
-"""The largest share of looks at which a pod that is kept away may be Ready: one that starts fast is, for a moment."""
+NOTICED_SECONDS = 20.0
+"""For how long a pod that was cut off may still be Ready: its node takes itself for alive until its last heartbeat has
+run out (9 s on CockroachDB 20.1), and readiness is lost at the second failed probe (6 s)."""
 
 LEAST_LOOKS = 5
-"""With fewer looks than these nobody can say that a pod was away."""
+"""With fewer looks than these, outside of that time, nobody can say that a pod was away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +40,25 @@ class Away:
         What Kubernetes does not answer is no look, and is tried again. Raises KubernetesError where it refuses.
         """
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        looks, ready, seen, ready_now = 0, 0, victim.uid, False
+        began = noticed = loop.time()
+        seen, after, looks, ready = victim.uid, "no successor ran", 0, 0
         cuts: list[Experiment] = []
-        after = "no successor ran"
         while loop.time() < began + seconds:
             try:
                 now = await self._now(victim.name)
-                ready_now = now is not None and now.ready
-                looks, ready = looks + 1, ready + ready_now
                 if now is not None and now.running and now.uid != seen:
                     cuts.append(await self.cut(now))
                     seen, after = now.uid, f"uid {now.uid} cut off after {loop.time() - began:.1f} s"
+                    noticed = loop.time() + NOTICED_SECONDS
+                elif loop.time() >= noticed:
+                    looks += 1
+                    ready += now is not None and now.ready
             except KubernetesError as error:
                 if not error.passing:
                     raise
             await asyncio.sleep(POLL_SECONDS)
-        said = f"{after}; ready at {ready} of {looks} looks in {seconds:g} s"
-        away = looks >= LEAST_LOOKS and ready <= looks * READY_SHARE and not ready_now
-        return Observation(f"pod {victim.name}", "ready", said, away), cuts
+        said = f"{after}; ready at {ready} of {looks} looks, the last {began + seconds - noticed:.0f} s of {seconds:g}"
+        return Observation(f"pod {victim.name}", "ready", said, looks >= LEAST_LOOKS and not ready), cuts
 
     async def _now(self, name: str) -> PodState | None:
         return next((it for it in await self.kubernetes.pods(self.labels) if it.name == name), None)

@@ -17,7 +17,7 @@ import pytest
 
 from .evidence import collect
 from .machine import Kubectl, run, until
-from .world import CHAOS_MESH_CHART, CLUSTER, IMAGE, NODE_IMAGE, OPERATOR_NAMESPACE, ROOT, Ledger, World
+from .world import CHAOS_MESH_CHART, CLUSTER, IMAGE, NODE_IMAGE, OPERATOR_NAMESPACE, ROOT, SABOTAGED, Ledger, World
 
 NODES = """
 kind: Cluster
@@ -91,7 +91,9 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     try:
         # The control plane runs none of our pods, and a copy of the image takes its time.
         workers = [it for it in run("kind", "get", "nodes", "--name", CLUSTER).split() if "control-plane" not in it]
-        run("kind", "load", "docker-image", IMAGE, "--name", CLUSTER, "--nodes", ",".join(workers), seconds=400)
+        build_sabotaged(directory)
+        images = (IMAGE, SABOTAGED)  # together, so that the layers which they share travel once
+        run("kind", "load", "docker-image", *images, "--name", CLUSTER, "--nodes", ",".join(workers), seconds=400)
         install_chaos_mesh(tool)
         World.figures["cluster with Chaos Mesh, s"] = f"{time.monotonic() - began:.0f}"
         yield tool
@@ -103,6 +105,14 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
         tool.close()
         if not os.environ.get("KEEP"):
             run("kind", "delete", "cluster", "--name", CLUSTER)
+
+
+def build_sabotaged(directory: Path) -> None:
+    """Build the image for the negative control, a layer on top of the one under test."""
+    (directory / "Dockerfile").write_text(
+        f"FROM {IMAGE}\nENV CHRONICLE_SABOTAGE=idempotency CHRONICLE_SABOTAGE_ALLOWED=yes-this-ledger-is-a-test\n"
+    )
+    run("docker", "build", "--tag", SABOTAGED, str(directory))
 
 
 def install_chaos_mesh(tool: Kubectl) -> None:

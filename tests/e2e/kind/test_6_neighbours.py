@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from .children import essence, identity, lasting, leftovers
-from .machine import Object, run, until
-from .resilience import Run, chosen, left_over, workers
-from .world import CLUSTER, IMAGE, OPERATOR_NAMESPACE, Ledger, World
+from .machine import Object, until
+from .resilience import Run, chosen, left_over
+from .world import OPERATOR_NAMESPACE, SABOTAGED, Ledger, World
 
 KILLS = 4
 
@@ -129,17 +129,11 @@ def test_an_edit_of_one_ledger_leaves_the_other_alone(first: Ledger, second: Led
 
 
 def test_a_ledger_whose_api_has_lost_a_guarantee_fails_by_the_check_that_is_there_for_it(
-    second: Ledger, world: World, tmp_path: Path
+    second: Ledger, world: World
 ) -> None:
     """The negative control, and `OnReady`: a new image is a new data plane, so the run starts by itself."""
-    image = f"{IMAGE}-sabotaged"
-    (tmp_path / "Dockerfile").write_text(
-        f"FROM {IMAGE}\nENV CHRONICLE_SABOTAGE=idempotency CHRONICLE_SABOTAGE_ALLOWED=yes-this-ledger-is-a-test\n"
-    )
-    run("docker", "build", "--tag", image, str(tmp_path))
-    run("kind", "load", "docker-image", image, "--name", CLUSTER, "--nodes", ",".join(workers()), seconds=400)
     second.edit({
-        "api": {"image": image},
+        "api": {"image": SABOTAGED},
         "resilience": {"trigger": "OnReady", "scenarios": chosen({"concurrent-withdrawals": 10})},
     })  # fmt: skip
     until(

@@ -140,13 +140,13 @@ def test_a_runner_that_is_killed_is_aborted_and_what_it_broke_is_mended(
 
 
 def test_a_drained_node_ends_a_run_that_says_so_and_heals(first: Ledger, world: World) -> None:
-    run = Run.start(first, "drained", {"nats-outage": 60})
-    run.wait_phase("nats-outage", "observe")
+    run = Run.start(first, "drained", {"api-crash": 40})
+    run.wait_phase("api-crash", "observe")
     node = runner(first)["spec"]["nodeName"]
     try:
         world.kubectl("drain", node, "--pod-selector=app.kubernetes.io/component=scenarios", "--force",
                       "--delete-emptydir-data", "--timeout=120s", seconds=150)  # fmt: skip
-        entry = run.finish(120)["nats-outage"]
+        entry = run.finish(120)["api-crash"]
     finally:
         world.kubectl("uncordon", node)
     assert entry["verdict"] == "Aborted", entry

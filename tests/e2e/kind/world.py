@@ -33,6 +33,9 @@ CHILD_KINDS = (
 RATE = 15
 """Requests a second during scenarios: what the ledger bears easily beside a Kubernetes cluster on two cores."""
 
+SABOTAGED = f"{IMAGE}-sabotaged"
+"""The image under test without idempotency: each request is posted anew, whatever its key."""
+
 CLIENT = Path(__file__).with_name("client_script.py")
 
 
@@ -152,7 +155,7 @@ class World:
             "resources": small,
             "cache": "64MiB",
             "maxSqlMemory": "64MiB",
-            "terminationGracePeriodSeconds": 30,
+            "terminationGracePeriodSeconds": 12,  # a node drains in a few seconds, all of them at once never do
             "storage": {"size": "1Gi"},
         }
         chosen["nats"] |= {"resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}, "storage": {"size": "1Gi"}}
@@ -243,7 +246,7 @@ def client(ledger: Ledger, pod: str, mode: str, more: dict[str, str]) -> list[Ob
             "metadata": {"name": pod, "namespace": ledger.namespace, "labels": {f"{ledger.name}-client": "true"}},
             "spec": {
                 "restartPolicy": "Never",
-                "terminationGracePeriodSeconds": 30,
+                "terminationGracePeriodSeconds": 12,  # a node drains in a few seconds, all of them at once never do
                 "containers": [container],
                 "volumes": volumes,
             },

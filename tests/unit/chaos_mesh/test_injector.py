@@ -126,6 +126,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chaosmesh_preflight, "SOUND_SECONDS", 0.05)
     monkeypatch.setattr(chaosmesh_kills, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(chaosmesh_away, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(chaosmesh_away, "NOTICED_SECONDS", 0.1)
     monkeypatch.setattr(chaosmesh_kills, "LATE_SECONDS", 0.05)
     monkeypatch.setattr(chaosmesh_kills, "GONE_SECONDS", 0.1)
 
@@ -377,6 +378,25 @@ async def test_a_cut_that_chaos_mesh_did_not_make_keeps_nobody_away() -> None:
     assert not cut.shows_fault
 
 
+async def test_a_pod_may_be_ready_for_as_long_as_it_takes_to_notice_the_cut() -> None:
+    cluster = Cluster()
+    subject = injector(cluster)
+    injection = await subject.inject(KILL, Undo(cluster), Random(1))
+    succeeded(cluster, injection.targets[0], ready=True)
+    keeping = asyncio.create_task(subject.during(injection, 0.4))
+    await asyncio.sleep(0.05)
+    succeeded(cluster, injection.targets[0], ready=False)
+    assert (await keeping)[0].shows_fault
+
+
+async def test_a_window_in_which_nobody_could_have_noticed_the_cut_shows_nothing() -> None:
+    cluster = Cluster()
+    subject = injector(cluster)
+    injection = await subject.inject(KILL, Undo(cluster), Random(1))
+    succeeded(cluster, injection.targets[0], ready=False)
+    assert not (await subject.during(injection, 0.1))[0].shows_fault
+
+
 async def test_a_pod_that_is_ready_when_the_window_ends_was_not_kept_away() -> None:
     cluster = Cluster()
     subject = injector(cluster)
@@ -393,7 +413,7 @@ async def test_a_pod_that_was_ready_in_the_window_disproves_the_fault() -> None:
     subject = injector(cluster)
     injection = await subject.inject(KILL, Undo(cluster), Random(1))
     cluster.restart(injection.targets[0])
-    seen, _ = await subject.during(injection, 0.2)
+    seen, _ = await subject.during(injection, 0.3)
     assert not seen.shows_fault
 
 
