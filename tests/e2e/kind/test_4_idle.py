@@ -11,7 +11,7 @@ from .world import Ledger, World
 def test_an_idle_operator_costs_next_to_nothing(first: Ledger, world: World) -> None:
     """Memory ≤ 120 MiB, CPU ≤ 2 % of a core, and the API calls of an idle minute, from the operator's own counters."""
     for _ in range(3):
-        unchanged_for(first, 15)
+        unchanged_for(first, 5)
         seen, before = first.object(), world.operator_metrics()
         after, minutes = a_minute_later(world)
         now = first.object()
