@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from chronicle_chaos.injection import Observation
 from chronicle_chaos.injectors.experiments import Experiment
-from chronicle_chaos.injectors.kubernetes import Kubernetes, KubernetesError, PodState
+from chronicle_chaos.injectors.kubernetes import Kubernetes, KubernetesError, PodState, pod_named
 
 POLL_SECONDS = 0.3
 
@@ -45,7 +45,7 @@ class Away:
         cuts: list[Experiment] = []
         while loop.time() < began + seconds:
             try:
-                now = await self._now(victim.name)
+                now = await pod_named(self.kubernetes, self.labels, victim.name)
                 if now is not None and now.running and now.uid != seen:
                     cuts.append(await self.cut(now))
                     seen, after = now.uid, f"uid {now.uid} cut off after {loop.time() - began:.1f} s"
@@ -59,6 +59,3 @@ class Away:
             await asyncio.sleep(POLL_SECONDS)
         said = f"{after}; ready at {ready} of {looks} looks, the last {began + seconds - noticed:.0f} s of {seconds:g}"
         return Observation(f"pod {victim.name}", "ready", said, looks >= LEAST_LOOKS and not ready), cuts
-
-    async def _now(self, name: str) -> PodState | None:
-        return next((it for it in await self.kubernetes.pods(self.labels) if it.name == name), None)

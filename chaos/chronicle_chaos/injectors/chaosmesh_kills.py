@@ -10,7 +10,7 @@ from random import Random
 from chronicle_chaos.injection import InjectionError, Observation
 from chronicle_chaos.injectors.crashing import moments, not_done
 from chronicle_chaos.injectors.experiments import Experiment
-from chronicle_chaos.injectors.kubernetes import Kubernetes, KubernetesError, PodState
+from chronicle_chaos.injectors.kubernetes import Kubernetes, KubernetesError, PodState, pod_named
 
 POLL_SECONDS = 0.7
 GONE_SECONDS = 15.0
@@ -37,7 +37,7 @@ class Kills:
 
     async def gone(self, victim: PodState) -> Observation:
         """Whether the pod is another one by now. Raises KubernetesError."""
-        now = await self._now(victim.name)
+        now = await pod_named(self.kubernetes, self.labels, victim.name)
         before = f"uid {victim.uid}, started {victim.started}"
         if now is None:
             return Observation(f"pod {victim.name}", before, "gone", shows_fault=True)
@@ -91,6 +91,3 @@ class Kills:
             if seen.shows_fault or loop.time() >= until:
                 return seen
             await asyncio.sleep(POLL_SECONDS)
-
-    async def _now(self, name: str) -> PodState | None:
-        return next((it for it in await self.kubernetes.pods(self.labels) if it.name == name), None)

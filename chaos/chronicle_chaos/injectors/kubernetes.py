@@ -76,6 +76,11 @@ class Kubernetes(Protocol):
         """Merge into a ConfigMap that is there: `data` is text, `files` is base64."""
 
 
+async def pod_named(kubernetes: Kubernetes, labels: Mapping[str, str], name: str) -> PodState | None:
+    """The pod of that name as it is now, None when it is gone. Raises KubernetesError."""
+    return next((it for it in await kubernetes.pods(labels) if it.name == name), None)
+
+
 class LightkubeKubernetes:
     """`Kubernetes` with the credentials of the pod, or of KUBECONFIG outside of a cluster."""
 

@@ -57,7 +57,8 @@ def agenda(manifests: Sequence[Mapping[str, Any]], seen: Observation, now: datet
     # A NATS server is Ready only when its streams have caught up (its startup probe asks /healthz for that), so
     # readiness, which the rollout looks at itself, is enough.
     bus = rollout.next_step(
-        *(seen.of("StatefulSet", BUS), seen.pods_of(BUS)),
+        seen.of("StatefulSet", BUS),
+        seen.pods_of(BUS),
         whole=True,
         now=now,
         settle_seconds=rollout.BUS_SETTLE_SECONDS,

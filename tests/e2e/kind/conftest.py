@@ -17,6 +17,7 @@ import pytest
 
 from .evidence import collect
 from .machine import Kubectl, run, until
+from .resilience import workers
 from .world import CHAOS_MESH_CHART, CLUSTER, IMAGE, NODE_IMAGE, OPERATOR_NAMESPACE, ROOT, SABOTAGED, Ledger, World
 
 NODES = """
@@ -90,10 +91,9 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     _session.tool = tool
     try:
         # The control plane runs none of our pods, and a copy of the image takes its time.
-        workers = [it for it in run("kind", "get", "nodes", "--name", CLUSTER).split() if "control-plane" not in it]
         build_sabotaged(directory)
         images = (IMAGE, SABOTAGED)  # together, so that the layers which they share travel once
-        run("kind", "load", "docker-image", *images, "--name", CLUSTER, "--nodes", ",".join(workers), seconds=400)
+        run("kind", "load", "docker-image", *images, "--name", CLUSTER, "--nodes", ",".join(workers()), seconds=400)
         install_chaos_mesh(tool)
         World.figures["cluster with Chaos Mesh, s"] = f"{time.monotonic() - began:.0f}"
         yield tool

@@ -246,7 +246,7 @@ def client(ledger: Ledger, pod: str, mode: str, more: dict[str, str]) -> list[Ob
             "metadata": {"name": pod, "namespace": ledger.namespace, "labels": {f"{ledger.name}-client": "true"}},
             "spec": {
                 "restartPolicy": "Never",
-                "terminationGracePeriodSeconds": 12,  # a node drains in a few seconds, all of them at once never do
+                "terminationGracePeriodSeconds": 30,
                 "containers": [container],
                 "volumes": volumes,
             },
