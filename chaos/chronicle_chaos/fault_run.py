@@ -199,5 +199,5 @@ class FaultRun:
 
 
 def _unshown(observations: Sequence[Observation]) -> str:
-    unshown = [f"{o.subject} was {o.before}, is {o.after}" for o in observations if not o.shows_fault]
+    unshown = [f"{o.subject}: {o.after} (before: {o.before})" for o in observations if not o.shows_fault]
     return "; ".join(unshown) if unshown else ("nothing was observed" if not observations else "")

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from random import Random
 
 from chronicle_chaos.injection import InjectionError, Observation
-from chronicle_chaos.injectors.crashing import moments, not_done
+from chronicle_chaos.injectors.crashing import LATE_SECONDS, moments, not_done
 from chronicle_chaos.injectors.experiments import Experiment
 from chronicle_chaos.injectors.kubernetes import Kubernetes, KubernetesError, PodState, pod_named
 
 POLL_SECONDS = 0.7
 GONE_SECONDS = 15.0
 """How long a killed pod may take until it is another one: the kubelet has to notice."""
-
-LATE_SECONDS = 20.0
-"""How long past the window a kill may still wait for another pod to be back. Less than the phase has to spare."""
 
 
 @dataclass(frozen=True, slots=True)

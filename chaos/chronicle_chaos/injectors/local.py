@@ -21,7 +21,7 @@ from chronicle_chaos.injection import (
     PreflightError,
     UndoLog,
 )
-from chronicle_chaos.injectors.crashing import moments, not_done
+from chronicle_chaos.injectors.crashing import LATE_SECONDS, moments, not_done
 from chronicle_chaos.injectors.healing import Step, take_all
 from chronicle_chaos.injectors.held import COCKROACH, NATS_ROUTE, Held
 from chronicle_chaos.injectors.probes import Answer, answer_of, api_ready, busiest, chosen_for, cockroach_leases
@@ -214,10 +214,9 @@ class LocalInjector:
         observations: list[Observation] = []
         for number, moment in enumerate(moments(rng, fault.times - 1, seconds), 2):
             await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
-            victim = await self._ready_victim(fault.component, rng, until=began + seconds)
+            victim, why = await self._ready_victim(fault.component, rng, until=began + seconds + LATE_SECONDS)
             if victim is None:
-                why = f"none was killed: of the {fault.component} instances fewer than two were ready"
-                observations += not_done(number, fault.times, why)
+                observations += not_done(number, fault.times, f"none was killed: {why}")
                 break
             pid = await self._control.kill(victim.name, keep_away=False)
             after = "nothing ran" if pid is None else f"pid {pid} killed"
@@ -225,15 +224,15 @@ class LocalInjector:
         await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
         return observations
 
-    async def _ready_victim(self, component: Component, rng: Random, *, until: float) -> Instance | None:
+    async def _ready_victim(self, component: Component, rng: Random, *, until: float) -> tuple[Instance | None, str]:
         """One that serves requests now, while another does too: a crash of the last one would be an outage."""
         while True:
             instances = await self._control.instances(component)
             ready = [i for i in instances if i.pid is not None and await api_ready(i.url)]
             if len(ready) > 1:
-                return rng.choice(ready)
+                return rng.choice(ready), ""
             if time.monotonic() >= until:
-                return None
+                return None, f"{len(ready)} of {len(instances)} instances were ready, and one has to be left"
             await asyncio.sleep(0.2)
 
 

@@ -299,7 +299,7 @@ async def test_a_fault_that_outlives_its_failed_cleanup_is_not_recovered_from(tm
     assert (record.verdict, journal.exit_status) == ("Failed", 1)
     assert "not reached again" in wrong(record)["availability"]
     assert "a rule is left" in record.cleanup.message
-    assert "rule was there, is there" in record.cleanup.message
+    assert "rule: there (before: there)" in record.cleanup.message
 
 
 async def test_after_a_cleanup_that_failed_no_other_scenario_touches_the_target(tmp_path: Path) -> None:
