@@ -20,7 +20,10 @@ help: ## Print this help
 demo: $(VENV)/.local ## Start a real ledger on this machine, break it in five ways, print one table
 	$(BIN)/chronicle demo $(DEMO_ARGS)
 
-test: lint unit integration ## Lint, unit and integration tests, on real servers
+# Unit tests mostly wait, types mostly compute: side by side they take as long as the longer one.
+test: $(VENV)/.dev ## Lint, unit and integration tests, on real servers
+	$(MAKE) --no-print-directory --jobs=2 lint unit
+	$(MAKE) --no-print-directory integration
 
 ##@ Develop
 .PHONY: setup lint format unit integration bench lock generate clean

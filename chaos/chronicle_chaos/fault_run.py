@@ -126,6 +126,7 @@ class FaultRun:
             finally:
                 acts.cancel()
                 await asyncio.gather(acts, return_exceptions=True)
+                self.record.experiments = [dict(e) for e in self._injected().experiments]
         self._keep(during)
         if any(not o.shows_fault for o in during):
             self.record.fault_confirmed = False

@@ -57,12 +57,12 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class Injection:
     """A fault under way. `targets` are the instances hit; `state` is the injector's own; `experiments` names objects
-    that it made elsewhere (Chaos Mesh: kind, name, uid)."""
+    that it made elsewhere (Chaos Mesh: kind, name, uid), and grows where the window asks for more of them."""
 
     fault: Fault
     targets: tuple[str, ...]
     state: Mapping[str, Any] = field(default_factory=dict)
-    experiments: tuple[Mapping[str, str], ...] = ()
+    experiments: Sequence[Mapping[str, str]] = ()
 
 
 class UndoLog(Protocol):

@@ -19,9 +19,14 @@ STANDALONE = frozenset({"chaos", "chaos_sabotage", "local"})
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file on one worker of `--dist loadgroup` where its tests share the servers of a session."""
+    """Keep tests that share the servers of a session on one worker of `--dist loadgroup`: a file each, and all of
+    CockroachDB, whose three nodes cost a good part of a core even while nobody asks them anything."""
     for item in items:
-        if item.path.parent.name not in STANDALONE:
+        if item.path.parent.name in STANDALONE:
+            continue
+        if item.get_closest_marker("cockroach"):
+            item.add_marker(pytest.mark.xdist_group("cockroach"))
+        else:
             item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 

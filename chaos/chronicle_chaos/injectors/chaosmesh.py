@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -33,7 +34,7 @@ from chronicle_chaos.injectors import cluster_probes, experiments
 from chronicle_chaos.injectors.chaosmesh_away import Away
 from chronicle_chaos.injectors.chaosmesh_kills import Kills
 from chronicle_chaos.injectors.chaosmesh_preflight import Preconditions
-from chronicle_chaos.injectors.experiments import Experiment, In, Metadata, Selector
+from chronicle_chaos.injectors.experiments import Experiment, In, Metadata, Selector, Wanted
 from chronicle_chaos.injectors.kubernetes import PLURALS, Kubernetes, KubernetesError, PodState
 from chronicle_chaos.injectors.ledger_pods import COMPONENT, COMPONENTS, REGION, SPEAKING, Place
 from chronicle_chaos.target import Target
@@ -56,7 +57,8 @@ class ChaosMeshInjector:
         self._place = Place(target)
         self._preconditions = Preconditions(kubernetes, self._place)
         self._run = run
-        self._made = 0
+        self._numbers = count(1)
+        self._made: list[Mapping[str, str]] = []
 
     @property
     def _labels(self) -> dict[str, str]:
@@ -79,6 +81,7 @@ class ChaosMeshInjector:
     async def inject(self, fault: Fault, undo: UndoLog, rng: Random) -> Injection:
         """See `Injector.inject`."""
         before = await self._preconditions.before(fault)
+        self._made = []
         undo.record(
             "experiments of this run in Chaos Mesh", {"namespace": self._place.namespace, "labels": self._labels}
         )
@@ -86,22 +89,22 @@ class ChaosMeshInjector:
             match fault:
                 case NodeKill(component) | Crashes(component):
                     victim = await self._kills(component).victim(rng)
-                    made = await self._kill(victim)
+                    await self._kill(victim)
                     state: dict[str, Any] = {"victim": victim, "rng": rng}
-                    return Injection(fault, (victim.name,), state, (made.reference,))
+                    return Injection(fault, (victim.name,), state, self._made)
                 case Outage(component):
                     pods = await self._kubernetes.pods(self._place.labels(component))
                     # Named one by one: a Job's pod that has ended has no network left to cut, and would never count
                     # as injected.
                     others = self._selector(In(COMPONENT, list(SPEAKING)))
-                    made = await self._cut(self._selector(component=component), others)
-                    return Injection(fault, tuple(it.name for it in pods), {"before": before}, (made.reference,))
+                    await self._cut(self._selector(component=component), others)
+                    return Injection(fault, tuple(it.name for it in pods), {"before": before}, self._made)
                 case Partition(majority, minority):
                     sides = self._place.sides
                     one, other = (self._selector(In(REGION, list(sides[side]))) for side in (majority, minority))
-                    made = await self._cut(one, other)
+                    await self._cut(one, other)
                     targets = (*sides[majority], *sides[minority])
-                    return Injection(fault, targets, {"before": before}, (made.reference,))
+                    return Injection(fault, targets, {"before": before}, self._made)
         except KubernetesError as error:
             raise InjectionError(f"Chaos Mesh did not take the experiment: {error}") from error
 
@@ -175,7 +178,7 @@ class ChaosMeshInjector:
         waiting = [it.name for it in serving if not it.ready]
         said = f"{', '.join(waiting)} not ready" if waiting else f"{len(serving)} ready"
         found = [
-            Observation("experiments of this run", f"{self._made} made", f"{len(left)} left", not left),
+            Observation("experiments of this run", f"{len(self._made)} made", f"{len(left)} left", not left),
             Observation(
                 "pods of the ledger", f"hit: {', '.join(injection.targets)}", said, bool(serving and not waiting)
             ),
@@ -192,7 +195,7 @@ class ChaosMeshInjector:
         return Kills(self._kubernetes, self._place.labels(component), self._kill)
 
     async def _kill(self, victim: PodState) -> Experiment:
-        return await self._kubernetes.create(experiments.pod_kill(self._metadata("kill"), [victim.name]))
+        return await self._make(experiments.pod_kill(self._metadata("kill"), [victim.name]))
 
     async def _cut_off(self, pod: PodState) -> Experiment:
         """Cut one pod from all that work on the ledger, this run included."""
@@ -201,13 +204,17 @@ class ChaosMeshInjector:
 
     async def _cut(self, one: Selector, other: Selector) -> Experiment:
         seconds = float(self._place.target.details.get("longest", 120)) + experiments.DEAD_MAN
-        return await self._kubernetes.create(experiments.partition(self._metadata("cut"), one, other, seconds))
+        return await self._make(experiments.partition(self._metadata("cut"), one, other, seconds))
+
+    async def _make(self, wanted: Wanted) -> Experiment:
+        made = await self._kubernetes.create(wanted)
+        self._made.append(made.reference)
+        return made
 
     def _metadata(self, what: str) -> Metadata:
         """Experiments are children of the ledger: gone with it, whoever is left to heal. They do not block its
         deletion, which would need a right on it that a run does not have."""
-        self._made += 1
-        name = f"{self._place.ledger}-{self._run[:20]}-{what}-{self._made}".lower()
+        name = f"{self._place.ledger}-{self._run[:20]}-{what}-{next(self._numbers)}".lower()
         owner = self._place.target.details.get("owner")
         return Metadata(name, self._place.namespace, self._labels, [dict(owner)] if owner else [])
 

@@ -45,6 +45,9 @@ def test_the_five_scenarios_pass_and_the_status_says_so(first: Ledger, world: Wo
     for name in set(FIVE) - {"concurrent-withdrawals"}:
         assert entries[name]["experiments"], f"{name} names no experiment"
         assert entries[name]["injector"] == "ChaosMesh"
+    made = {name: [it["kind"] for it in entries[name].get("experiments", [])] for name in FIVE}
+    assert made["cockroach-node-failure"] == ["PodChaos", "NetworkChaos"], "the kill, and the cut that keeps it away"
+    assert made["api-crash"] == ["PodChaos"] * 4
     assert left_over(first, world) == []
     assert cut_rules() == []
     assert first.condition("ResilienceVerified")["status"] == "True"

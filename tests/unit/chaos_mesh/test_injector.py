@@ -374,6 +374,7 @@ async def test_a_cut_that_chaos_mesh_did_not_make_keeps_nobody_away() -> None:
     succeeded(cluster, injection.targets[0], ready=False)
     cluster.status = VACUOUS
     pod_seen, cut = await subject.during(injection, 0.2)
+    assert [it["kind"] for it in injection.experiments] == ["PodChaos", "NetworkChaos"]
     assert pod_seen.shows_fault
     assert not cut.shows_fault
 
@@ -439,6 +440,7 @@ async def test_every_one_of_the_crashes_is_shown() -> None:
     injection = await subject.inject(CRASH, Undo(cluster), Random(1))
     found = await subject.during(injection, 0.1)
     assert [it.shows_fault for it in found] == [True] * 3
+    assert [it["name"] for it in injection.experiments] == list(cluster.stored)
     assert len(cluster.stored) == 4
 
 
