@@ -66,7 +66,7 @@ def cockroach(binary: str) -> Iterator[list[str]]:
             [
                 binary, "start", "--insecure", "--store=type=mem,size=1GiB", f"--log-dir={folder}/{index}",
                 f"--listen-addr=127.0.0.1:{port}", f"--http-addr=127.0.0.1:{free_port()}", f"--join={join}",
-                "--cache=64MiB", "--max-sql-memory=64MiB",
+                "--cache=128MiB", "--max-sql-memory=64MiB",
             ],
             output,
             GOMEMLIMIT="400MiB",

@@ -22,7 +22,4 @@ def moments(rng: Random, times: int, seconds: float) -> list[float]:
 def not_done(first: int, last: int, why: str) -> list[Observation]:
     """One observation for each crash from number `first` to `last`: a run with fewer crashes than were asked for has
     not shown its fault."""
-    return [
-        Observation(f"crash {number}", "to be done", why, shows_fault=False)
-        for number in range(first, last + 1)
-    ]
+    return [Observation(f"crash {number}", "to be done", why, shows_fault=False) for number in range(first, last + 1)]

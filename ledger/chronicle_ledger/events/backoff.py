@@ -28,20 +28,21 @@ class Backoff:
 
 @dataclass(slots=True)
 class Pace:
-    """How long to idle between looks that find nothing: short right after work, longer the longer nothing comes.
+    """How long to idle between looks: short right after work, longer the longer nothing comes.
 
     Each look is a statement that reads the tombstones of what was deleted before. At a few events a second, looking
     every few milliseconds costs the database more than the events do; a quarter of a second is what the first event
     after a pause may wait.
     """
 
-    shortest: float = 0.02
+    shortest: float = 0.05
     longest: float = 0.25
-    seconds: float = 0.02
+    seconds: float = 0.05
 
-    def found(self) -> None:
-        """Something was there: look again soon."""
+    def found(self, *, all_of_it: bool) -> float:
+        """Something was there: return how many seconds to idle, none where that was not `all_of_it`."""
         self.seconds = self.shortest
+        return self.shortest if all_of_it else 0.0
 
     def empty(self) -> float:
         """Nothing was there: return how many seconds to idle."""

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from chronicle_ledger.store.pool import Connection
 
-# A queue leaves a tombstone for each event, and a scan reads them all until they are collected: 25 hours by default.
-_SHORTEN = "ALTER TABLE outbox CONFIGURE ZONE USING gc.ttlseconds = 120"
+# A queue leaves a tombstone for each event, and a scan reads them all until they are collected: 25 hours by default. The
+# collector comes for a range whose garbage is on average twice this old; a minute is what a proof has to read the outbox.
+_SHORTEN = "ALTER TABLE outbox CONFIGURE ZONE USING gc.ttlseconds = 60"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,6 @@ async def backlog(conn: Connection) -> Backlog:
 
 
 async def shorten_tombstones(conn: Connection) -> None:
-    """On CockroachDB, let deleted rows of the outbox be collected after two minutes instead of a day."""
+    """On CockroachDB, let deleted rows of the outbox be collected after a few minutes instead of a day."""
     if conn.info.parameter_status("crdb_version"):
         await conn.execute(_SHORTEN)

@@ -153,7 +153,7 @@ class World:
         small = {"requests": {"cpu": "350m", "memory": "256Mi"}}
         chosen["cockroachdb"] |= {
             "resources": small,
-            "cache": "64MiB",
+            "cache": "256MiB",  # of which the memtable takes 64
             "maxSqlMemory": "64MiB",
             "terminationGracePeriodSeconds": 12,  # a node drains in a few seconds, all of them at once never do
             "storage": {"size": "1Gi"},

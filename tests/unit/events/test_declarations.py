@@ -70,7 +70,8 @@ def test_looking_slows_down_while_nothing_comes() -> None:
     for _ in range(50):
         last = pace.empty()
     assert first < last <= 0.25
-    pace.found()
+    assert pace.found(all_of_it=True) == first
+    assert pace.found(all_of_it=False) == 0, "more is there"
     assert pace.empty() == first
 
 
