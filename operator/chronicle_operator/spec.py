@@ -149,8 +149,8 @@ class CockroachDB(Model):
     resources: Resources = Resources(requests={"cpu": "500m", "memory": "1Gi"})
     cache: Annotated[str, Field(pattern=r"^([0-9]+%|[0-9]+(Ki|Mi|Gi)B?|\.[0-9]+)$")] = Field(
         default="25%",
-        description="Block cache of a node, a share of its memory or a size; the memtable takes 64 MiB of it, so less than"
-        " 128 MiB is hardly any.",
+        description="Block cache of a node, a share of its memory or a size; the memtable takes 64 MiB of it, so that"
+        " less than 128 MiB is hardly any.",
     )
     max_sql_memory: Annotated[str, Field(pattern=r"^([0-9]+%|[0-9]+(Ki|Mi|Gi)B?|\.[0-9]+)$")] = Field(
         default="25%", description="Memory of a node for SQL, a share of its memory or a size."

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from chronicle_ledger.store.pool import Connection
 
-# A queue leaves a tombstone for each event, and a scan reads them all until they are collected: 25 hours by default. The
-# collector comes for a range whose garbage is on average twice this old; a minute is what a proof has to read the outbox.
+# A queue leaves a tombstone for each event, and a scan reads them all until they are collected: 25 hours by default.
+# The collector comes for a range whose garbage is on average twice this old. A minute is what a proof has to read the
+# outbox in, which it does first.
 _SHORTEN = "ALTER TABLE outbox CONFIGURE ZONE USING gc.ttlseconds = 60"
 
 

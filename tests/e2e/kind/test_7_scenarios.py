@@ -161,13 +161,14 @@ def test_a_drained_node_ends_a_run_that_says_so_and_heals(first: Ledger, world: 
 def test_the_operator_killed_in_every_phase_changes_nothing_of_a_run(first: Ledger, world: World) -> None:
     """One run: at each new phase the operator is killed, as soon as there is one again. A phase that is over before
     the next operator runs has been gone through without any, which is as good. It passes, after all those above that
-    were cut short."""
-    run = Run.start(first, "operator-killed", {"api-crash": 15})
+    were cut short. Not api-crash: on two cores the starts of API instances and of operators together starve the
+    database until /health says so, and the run fails for what it is meant to find."""
+    run = Run.start(first, "operator-killed", {"nats-outage": 12})
     jobs: set[str] = set()
     met: dict[str, str] = {}
 
     def decided() -> bool:
-        entry = run.said().get("api-crash", {})
+        entry = run.said().get("nats-outage", {})
         phase = str(entry.get("phase", "before the first phase" if run.state() else ""))
         if phase and phase not in met:
             met[phase] = "killed" if kill_operator(world) else "away"
@@ -176,7 +177,7 @@ def test_the_operator_killed_in_every_phase_changes_nothing_of_a_run(first: Ledg
 
     until("the run has decided", decided, seconds=240, pause=0.1)
     met["after the verdict"] = "killed" if kill_operator(world) else "away"
-    entry = run.finish(180)["api-crash"]
+    entry = run.finish(180)["nats-outage"]
     jobs |= _jobs(first, world)
     assert entry["verdict"] == "Passed", entry
     assert len(jobs) == 1, f"the run was started more than once: {jobs}"
