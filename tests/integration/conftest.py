@@ -30,6 +30,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fail where tests are distributed by group and the groups went unseen: pytest 9.2 no longer reads the names that
+    pytest-xdist 3.8 gives them, and each worker then starts every server, without a word."""
+    if session.config.getoption("loadgroup", default=False):
+        unseen = [it for it in session.items if it.get_closest_marker("xdist_group") and "@" not in it.nodeid]
+        if unseen:
+            raise pytest.UsageError(f"pytest-xdist did not group {unseen[0].nodeid}: see the pins in pyproject.toml")
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[list[str]]:
     """A PostgreSQL: its URL with `{database}` to fill in."""

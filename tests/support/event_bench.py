@@ -180,13 +180,23 @@ class EventBench:
         )
         return bool(row[0] == 0)
 
-    async def caught_up(self, seconds: float = 30) -> None:
-        """Wait until the outbox is empty and the read model shows everything."""
+    async def caught_up(self, seconds: float = 60) -> None:
+        """Wait until the outbox is empty and the read model shows everything; on failure say what was missing."""
+        backlog, current = -1, False
 
         async def done() -> bool:
-            return await self.backlog() == 0 and await self.view_is_current()
+            nonlocal backlog, current
+            backlog, current = await self.backlog(), await self.view_is_current()
+            return backlog == 0 and current
 
-        await until(done, "outbox empty and read model current", seconds)
+        try:
+            await until(done, "outbox empty and read model current", seconds)
+        except AssertionError as late:
+            acknowledged = await self.acknowledged()
+            raise AssertionError(
+                f"{late}: {backlog} in the outbox, read model {'current' if current else 'behind'},"
+                f" {'every' if acknowledged else 'not every'} message acknowledged"
+            ) from None
 
     async def prove(self) -> Proof:
         """A proof, with the stream; waits for NATS."""
