@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from nats.errors import Error as NatsError
 
+from chronicle_ledger.ending import end
 from chronicle_ledger.events.bus import Bus
 from chronicle_ledger.events.lag import LagMeter
 from chronicle_ledger.events.projector import Projector
@@ -109,14 +110,8 @@ class EventBench:
 
     @staticmethod
     async def kill(task: asyncio.Task[Any]) -> None:
-        """End a running role as SIGKILL would, without its farewells.
-
-        Asked until it ends: nats-py waits by `asyncio.wait_for`, which before Python 3.12 can lose a cancellation
-        (python/cpython#86296).
-        """
-        while not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=0.5)
+        """End a running role as SIGKILL would, without its farewells."""
+        await end(task)
 
     def relay(self, *, publisher: Publisher | None = None, broken: Sabotage | None = None) -> Relay:
         """One more relay."""

@@ -14,6 +14,7 @@ from chronicle_ledger.api.components import DatabaseComponent
 from chronicle_ledger.api.event_components import of_events
 from chronicle_ledger.api.health import Health
 from chronicle_ledger.api.service import Service
+from chronicle_ledger.ending import end
 from chronicle_ledger.events.reader import EventsReader
 from chronicle_ledger.posting.expiry import HoldExpiry
 from chronicle_ledger.posting.service import PostingLimits, PostingService
@@ -96,9 +97,7 @@ class ApiRole:
             for task in ended - {done}:
                 task.result()  # raises what ended it
         finally:
-            for task in (done, *background):
-                task.cancel()
-            await asyncio.gather(done, *background, return_exceptions=True)
+            await end(done, *background)
 
     async def _expire_holds(self, service: Service) -> None:
         """Sweep while the database is there; whatever a sweep meets, the API goes on without it."""

@@ -10,6 +10,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from chronicle_ledger import logs, metrics, sabotage
+from chronicle_ledger.ending import end
 from chronicle_ledger.events import bus as buses
 from chronicle_ledger.events import dead, stream
 from chronicle_ledger.events.backoff import Backoff
@@ -87,8 +88,7 @@ class Projector:
                             await self._ending.wait()
         finally:
             self.active = False
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+            await end(renewing)
             await self._shares.give_up()
 
     async def _stand_by(self) -> float:

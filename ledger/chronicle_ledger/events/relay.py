@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from chronicle_ledger import logs, metrics, sabotage
 from chronicle_ledger.domain.payload import SHARDS
+from chronicle_ledger.ending import end
 from chronicle_ledger.events import bus as buses
 from chronicle_ledger.events import stream
 from chronicle_ledger.events.backoff import Backoff, Pace
@@ -98,9 +99,7 @@ class Relay:
                         async with asyncio.timeout(pause):
                             await self._ending.wait()
         finally:
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            await end(*helpers)
             await self.shares.give_up()
 
     async def _step(self) -> float:

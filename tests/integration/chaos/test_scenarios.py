@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,15 @@ async def test_the_demo_breaks_a_real_ledger_and_says_what_came_of_it(tmp_path: 
     assert all(not r.differences for r in judge_again(run_dir))
 
 
+@pytest.fixture
+def _hangups_end_a_process() -> Iterator[None]:
+    """A shell's `nohup` has them ignored, and every child inherits that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("_hangups_end_a_process")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 async def test_an_interrupted_run_heals_and_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
     process = await asyncio.create_subprocess_exec(
