@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -115,10 +116,15 @@ def test_the_log_has_a_request_under_the_id_that_it_came_with(stranded: Api) -> 
     identity = f"order-{uuid.uuid4()}"
     answer = httpx.get(f"{stranded.url}/v1/accounts?limit=1", headers={"X-Request-Id": identity}, timeout=10)
     assert answer.headers["x-request-id"] == answer.json()["instance"] == identity
-    logged = [line for line in stranded.lines() if line.get("request_id") == identity]
-    (line,) = [line for line in logged if line["event"] == "request"]
+
+    def logged() -> list[dict[str, Any]]:
+        return [it for it in stranded.lines() if it.get("request_id") == identity]
+
+    # The line comes once the answer is on its way.
+    until(lambda: any(it["event"] == "request" for it in logged()), "the request is in the log")
+    (line,) = [it for it in logged() if it["event"] == "request"]
     assert (line["method"], line["path"], line["status"]) == ("GET", "/v1/accounts", 503)
-    other = [line for line in stranded.lines() if line["event"] == "request" and line not in logged]
+    other = [line for line in stranded.lines() if line["event"] == "request" and line not in logged()]
     assert identity not in {line["request_id"] for line in other}
 
 
