@@ -91,7 +91,7 @@ class FaultRun:
                 # Cancelled while the fault was being begun: what was begun must be healed all the same.
                 if self._injection is None and work.done() and not work.cancelled() and work.exception() is None:
                     self._injection = work.result()
-            self.record.experiments = [dict(e) for e in self._injection.experiments]
+            self._name_experiments(self._injection)
             self.recorder.record(NEMESIS, "ok", moments.INJECT, value={"targets": list(self._injection.targets)})
 
     async def _prove(self, window: FaultWindow) -> None:
@@ -126,7 +126,7 @@ class FaultRun:
             finally:
                 acts.cancel()
                 await asyncio.gather(acts, return_exceptions=True)
-                self.record.experiments = [dict(e) for e in self._injected().experiments]
+                self._name_experiments(self._injected())
         self._keep(during)
         if any(not o.shows_fault for o in during):
             self.record.fault_confirmed = False
@@ -194,6 +194,10 @@ class FaultRun:
         if self._injection is None:
             raise InjectionError("nothing was injected")
         return self._injection
+
+    def _name_experiments(self, injection: Injection) -> None:
+        """Once they were asked for, and again after the window, which may have asked for more."""
+        self.record.experiments = [dict(e) for e in injection.experiments]
 
     def _keep(self, observations: Sequence[Observation]) -> None:
         self.record.evidence.extend(EvidenceRecord(o.subject, o.before, o.after, o.shows_fault) for o in observations)

@@ -50,8 +50,8 @@ async def nats(nats_servers: NatsCluster) -> AsyncIterator[NatsCluster]:
     with contextlib.suppress(NatsError):
         await client.close()
     yield nats_servers
-    # A client that is closed while it connects again to a server that was killed leaves the new socket to the collector
-    # (nats-py 2.x). Collected here, or pytest blames the test of another folder that happens to run when it is found.
+    # After these tests a socket to a NATS server may be left to the collector (seen twice, found while tests of another
+    # folder ran, which pytest then blamed; probably of a client closed while it connected again). Collected here.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
