@@ -14,6 +14,7 @@ from nats.js import JetStreamContext
 
 from chronicle_ledger import logs
 from chronicle_ledger.domain.errors import DatabaseUnavailable
+from chronicle_ledger.ending import end
 from chronicle_ledger.settings import Settings
 from chronicle_ledger.store.failures import DATABASE_ERRORS
 
@@ -24,6 +25,9 @@ RECONNECT_SECONDS = 0.2
 
 LOOK_SECONDS = 0.1
 """Pause between two looks at a connection of which nats-py has not said yet that it is lost."""
+
+CLOSE_SECONDS = 2.0
+"""How long closing a client may take."""
 
 PING_SECONDS = 3
 """After two of these without an answer a server counts as gone (a partition sends no reset)."""
@@ -59,7 +63,7 @@ class Bus:
     async def _keep_connected(self) -> None:
         while True:
             closed = asyncio.Event()
-            client = Client()
+            client = self._client = Client()
             try:
                 # With max_reconnect_attempts=-1 this call itself tries every server, for ever.
                 await client.connect(
@@ -75,15 +79,11 @@ class Bus:
                     reconnected_cb=self._on_connected,
                     closed_cb=_setter(closed),
                 )
-            except asyncio.CancelledError:
-                with contextlib.suppress(Exception):
-                    await client.close()
-                raise
             except Exception as error:  # noqa: BLE001 - whatever stopped one attempt, the next one may pass
                 log.warning("NATS refused the connection", error=str(error) or type(error).__name__)
+                await close_client(client)
                 await asyncio.sleep(1.0)
                 continue
-            self._client = client
             await self._on_connected()
             await closed.wait()  # nats-py gives up on some errors of protocol; then begin anew
 
@@ -142,10 +142,25 @@ class Bus:
             self._connecting.cancel()
             await asyncio.wait({self._connecting}, timeout=0.5)
         if self._client is not None:
-            # close() flushes first; on a dead connection that would wait for the time-out of a server that is gone.
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(2.0):
-                    await self._client.close()
+            await close_client(self._client)
+
+
+async def close_client(client: Client) -> None:
+    """Close a client of nats-py so that nothing of it is left running, whatever it was at; errors are dropped.
+
+    `Client.close` cancels a reconnection once. Where that cancellation is lost (see `ending.end`), the reconnection
+    goes on and opens the closed client again; so it is ended here, and what it opened is closed.
+    """
+    for _ in range(2):
+        # close() flushes first; on a dead connection that would wait for the time-out of a server that is gone.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await client.close()
+        reconnection = getattr(client, "_reconnection_task", None)
+        if reconnection is not None and reconnection is not asyncio.current_task():
+            await end(reconnection)
+        if client.is_closed:
+            return
 
 
 def _setter(event: asyncio.Event) -> Any:

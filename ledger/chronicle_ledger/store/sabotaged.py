@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from uuid import UUID
@@ -15,6 +16,10 @@ from chronicle_ledger.store.pool import Connection, Database
 LOST_EVENT = 20
 """Every so many-th event is lost when the outbox is written outside the transaction."""
 
+READ_TO_WRITE_SECONDS = 0.05
+"""What passes between reading and writing without the version guard. An update is lost only where two batches read
+before either wrote; on a busy machine they may go one after the other, and then there is nothing to find."""
+
 _written = itertools.count(1)
 
 
@@ -25,6 +30,7 @@ async def write_sabotaged(
     if sabotage is Sabotage.VERSION_CHECK:
         # Read without locks, written whatever the version is now: the later of two writers wins, and the entry that
         # would have shown it is skipped.
+        await asyncio.sleep(READ_TO_WRITE_SECONDS)
         async with connection.pipeline():
             await connection.execute("BEGIN", prepare=False)
             await connection.execute(write.TXN, write.transaction_arrays(outcomes))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import gc
-import warnings
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from nats.aio import client as client_module
+from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
+from chronicle_ledger.events.bus import close_client
 from chronicle_ledger.events.stream import DEAD_STREAM, STREAM
 from chronicle_ledger.store.migrate import migrate
 from support.event_bench import EventBench
@@ -33,8 +37,6 @@ def nats_servers() -> Iterator[NatsCluster]:
 async def nats(nats_servers: NatsCluster) -> AsyncIterator[NatsCluster]:
     """The NATS servers without any stream."""
     nats_servers.wait_ready()
-    from nats.aio.client import Client
-
     client = Client()
     await client.connect(servers=list(nats_servers.urls))
     js = client.jetstream(timeout=10)
@@ -47,14 +49,15 @@ async def nats(nats_servers: NatsCluster) -> AsyncIterator[NatsCluster]:
             except (TimeoutError, NatsError):
                 continue  # a leader is being elected after the test before
             break
-    with contextlib.suppress(NatsError):
-        await client.close()
+    await close_client(client)
     yield nats_servers
-    # After these tests a socket to a NATS server may be left to the collector (seen twice, found while tests of another
-    # folder ran, which pytest then blamed; probably of a client closed while it connected again). Collected here.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    left = [task for task in asyncio.all_tasks() if _of_nats_py(task)]
+    assert not left, f"a client of NATS was left open: {left}"
+
+
+def _of_nats_py(task: asyncio.Task[Any]) -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and Path(code.co_filename) == Path(client_module.__file__)
 
 
 @pytest.fixture

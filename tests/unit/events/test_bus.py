@@ -27,6 +27,10 @@ class LosesACancellation:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
 
+    @property
+    def is_closed(self) -> bool:
+        return self.closed
+
     async def close(self) -> None:
         self.closed = True
 
@@ -40,6 +44,69 @@ async def test_a_bus_closed_while_it_connects_ends_and_closes_its_client(monkeyp
     async with asyncio.timeout(10):
         await bus.close()
     assert client.closed
+
+
+class OpensAgain(LosesACancellation):
+    """A client closed while it reconnects, whose reconnection loses the cancellation and opens it again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closings = 0
+        self._reconnection_task: asyncio.Task[None] | None = None
+
+    async def connect(self, **_: Any) -> None:
+        self._reconnection_task = asyncio.create_task(self.reconnect())
+        await asyncio.sleep(0)
+        self.connecting.set()
+
+    async def reconnect(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        self.closed = False
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        assert self._reconnection_task is not None
+        self._reconnection_task.cancel()
+        self.closings += 1
+        self.closed = True
+
+
+async def test_a_client_that_opens_again_while_it_is_closed_is_closed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = OpensAgain()
+    monkeypatch.setattr(buses, "Client", lambda: client)
+    bus = Bus({}, "test")
+    bus.start()
+    await client.connecting.wait()
+    async with asyncio.timeout(10):
+        await bus.close()
+    assert client.closed
+    assert client.closings == 2
+    assert client._reconnection_task is not None
+    assert client._reconnection_task.done()
+
+
+class RefusedOnce(LosesACancellation):
+    """A client that the server refuses."""
+
+    async def connect(self, **_: Any) -> None:
+        self.connecting.set()
+        raise OSError("authorization violation")
+
+
+async def test_a_client_that_was_refused_is_closed_before_the_next_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused, stale = RefusedOnce(), Stale()
+    left = iter((refused, stale))
+    monkeypatch.setattr(buses, "Client", lambda: next(left))
+    bus = Bus({}, "test")
+    bus.start()
+    try:
+        assert await bus.wait_connected(5.0)
+        assert refused.closed
+        assert not stale.closed
+    finally:
+        await bus.close()
+    assert stale.closed
 
 
 class Stale(LosesACancellation):
