@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import IO, Any, TypeVar
 
 from .reader import Reader, ReadFailed
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 Object = dict[str, Any]
 
@@ -51,9 +53,11 @@ def run(
 def until(what: str, look: Callable[[], T | None], *, seconds: float, pause: float = 0.5) -> T:
     """Return the first answer of `look` that is neither None nor False.
 
-    An error of a command counts as no answer, and is shown when the time is up.
+    An error of a command counts as no answer, and is shown when the time is up. How long it took is logged
+    (`--log-cli-level=info` shows where the time of a test goes).
     """
-    end = time.monotonic() + seconds
+    began = time.monotonic()
+    end = began + seconds
     last: object = None
     while True:
         try:
@@ -61,6 +65,7 @@ def until(what: str, look: Callable[[], T | None], *, seconds: float, pause: flo
         except (CommandFailed, ReadFailed, subprocess.TimeoutExpired) as error:
             found, last = None, error
         if found is not None and found is not False:
+            log.info("%.1f s: %s", time.monotonic() - began, what)
             return found
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds:.0f} s: {what}" + (f"\nlast error: {last}" if last else ""))

@@ -167,13 +167,16 @@ class World:
 
     def ask(self, ledger: Ledger, mode: str, seconds: float = 120, **more: str) -> Object:
         """Run the client once inside the cluster and return what it prints."""
-        pod = self._start_client(ledger, mode, more)
-        return self._result(ledger, pod, seconds)
+        asked = [f"{name}={value}" for name, value in {"MODE": mode, **more}.items()]
+        script = ("env", *asked, "python", "/script/client.py")
+        said = self.kubectl("-n", ledger.namespace, "exec", self._resident(ledger), "--", *script, seconds=seconds)
+        return dict(json.loads(said.strip().splitlines()[-1]))
 
     @contextmanager
     def load(self, ledger: Ledger) -> Iterator[Object]:
         """Post transfers through the Service while the block runs; the yielded dict is filled in at its end."""
-        pod = self._start_client(ledger, "load", {})
+        pod = f"client-load-{int(time.time() * 1000) % 10**9}"
+        self.kubectl.apply(*client(ledger, pod, ["python", "/script/client.py"], {"MODE": "load"}))
         until(
             "the load is on",
             lambda: "loading" in self.kubectl("-n", ledger.namespace, "logs", pod),
@@ -189,29 +192,22 @@ class World:
             said, _ = follower.communicate(timeout=60)
         figures |= dict(json.loads(said.strip().splitlines()[-1]))
 
-    def _start_client(self, ledger: Ledger, mode: str, more: dict[str, str]) -> str:
-        pod = f"client-{mode}-{int(time.time() * 1000) % 10**9}"
-        self.kubectl.apply(*client(ledger, pod, mode, more))
+    def _resident(self, ledger: Ledger) -> str:
+        """The pod from which this ledger is asked: one for as long as the ledger lives, since each takes seconds to
+        start. Named after the ledger's uid: another one has other keys and another authority."""
+        pod = f"client-{ledger.object()['metadata']['uid'][:8]}"
+        if not self.kubectl.get("pod", pod, ledger.namespace):
+            self.kubectl.apply(*client(ledger, pod, ["sleep", "infinity"], {}))
+        self.kubectl("-n", ledger.namespace, "wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=60s")
         return pod
 
-    def _result(self, ledger: Ledger, pod: str, seconds: float) -> Object:
-        def ended() -> str | None:
-            phase = self.kubectl("-n", ledger.namespace, "get", "pod", pod, "-o", "jsonpath={.status.phase}")
-            return phase if phase in ("Succeeded", "Failed") else None
 
-        phase = until(f"{pod} has ended", ended, seconds=seconds)
-        said = self.kubectl("-n", ledger.namespace, "logs", pod)
-        assert phase == "Succeeded", f"{pod} failed:\n{said[-3000:]}"
-        self.kubectl("-n", ledger.namespace, "delete", "pod", pod, "--wait=false")
-        return dict(json.loads(said.strip().splitlines()[-1]))
-
-
-def client(ledger: Ledger, pod: str, mode: str, more: dict[str, str]) -> list[Object]:
+def client(ledger: Ledger, pod: str, command: list[str], more: dict[str, str]) -> list[Object]:
     """Return the pod of a client and the ConfigMap with its script."""
     tls = ledger.object()["spec"].get("tls", {}).get("mode") != "Disabled"
     scheme = "https" if tls else "http"
     url = f"{scheme}://{ledger.name}-api.{ledger.namespace}.svc:8080"
-    environment = {"LEDGER_URL": url, "MODE": mode, "LEDGER_KEY_FILE": "/key/key", **more}
+    environment = {"LEDGER_URL": url, "LEDGER_KEY_FILE": "/key/key", **more}
     volumes: list[Object] = [
         {"name": "script", "configMap": {"name": "e2e-client"}},
         {"name": "key", "secret": {"secretName": f"{ledger.name}-admin-key"}},
@@ -229,7 +225,7 @@ def client(ledger: Ledger, pod: str, mode: str, more: dict[str, str]) -> list[Ob
         "name": "client",
         "image": IMAGE,
         "imagePullPolicy": "Never",
-        "command": ["python", "/script/client.py"],
+        "command": command,
         "env": [{"name": key, "value": value} for key, value in environment.items()],
         "volumeMounts": mounts,
     }
