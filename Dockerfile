@@ -38,6 +38,11 @@ ENV PATH=/opt/chronicle/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     CHRONICLE_LISTEN_HOST=0.0.0.0
+# The standard library too: the official images leave its byte code out, and a container that cannot write would compile
+# what it imports at each start.
+RUN library=$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))') \
+    && python -m compileall -q --invalidation-mode unchecked-hash \
+    -x '/(test|tests|idlelib|ensurepip|lib2to3|pydoc_data|site-packages|tkinter|turtledemo)/' "$library"
 COPY --from=build /opt/chronicle /opt/chronicle
 # A number, so that Kubernetes can see that it is not root (runAsNonRoot).
 USER 10001:10001

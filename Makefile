@@ -72,7 +72,7 @@ compose-test: $(VENV)/.dev image ## Bring up the compose stack, run the five sce
 	$(BIN)/pytest tests/e2e/compose $(PYTEST_ARGS)
 
 e2e: $(VENV)/.dev image ## kind, Chaos Mesh, the chart, and the five scenarios (KEEP=1 keeps the cluster)
-	$(BIN)/pytest tests/e2e/kind $(PYTEST_ARGS)
+	$(BIN)/pytest tests/e2e/kind --durations=15 $(PYTEST_ARGS)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("chronicle needs Python 3.11 or newer; this is " + sys.version.split()[0] + " (make PYTHON=python3.13 ...)" if sys.version_info < (3, 11) else 0)'
