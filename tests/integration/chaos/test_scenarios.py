@@ -68,9 +68,7 @@ def _hangups_end_a_process() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.usefixtures("_hangups_end_a_process")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-async def test_an_interrupted_run_heals_and_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
+async def test_an_interrupted_run_heals_and_leaves_no_process(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *COMMAND, "nats-outage", "--runs", str(tmp_path / "runs"), env=environment(),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -82,7 +80,7 @@ async def test_an_interrupted_run_heals_and_leaves_no_process(tmp_path: Path, nu
             line = await process.stderr.readline()
             assert line, seen.decode()
             seen += line
-        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)
         _, rest = await process.communicate()
     assert process.returncode == 3, (seen + rest).decode()
     (record,) = read_journal((tmp_path / "runs" / "latest").resolve()).scenarios
@@ -91,7 +89,11 @@ async def test_an_interrupted_run_heals_and_leaves_no_process(tmp_path: Path, nu
     assert record.fault_window.healed is not None
 
 
-async def test_interrupted_while_the_ledger_starts_it_says_so_and_leaves_the_latest_run_alone(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("_hangups_end_a_process")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+async def test_interrupted_while_the_ledger_starts_it_says_so_and_leaves_the_latest_run_alone(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     runs = tmp_path / "runs"
     process = await asyncio.create_subprocess_exec(
         *COMMAND, "nats-outage", "--runs", str(runs), env=environment(),
@@ -101,7 +103,7 @@ async def test_interrupted_while_the_ledger_starts_it_says_so_and_leaves_the_lat
     async with asyncio.timeout(120):
         first = await process.stderr.readline()
         assert b"start" in first
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, said = await process.communicate()
     assert process.returncode == 3, said.decode()
     assert b"interrupted before anything was broken" in said
