@@ -35,8 +35,8 @@ class LosesACancellation:
         self.closed = True
 
 
-async def test_a_bus_closed_while_it_connects_ends_and_closes_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = LosesACancellation()
+async def closed_at_once(client: LosesACancellation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start a bus on this client and close it as soon as the client is connecting."""
     monkeypatch.setattr(buses, "Client", lambda: client)
     bus = Bus({}, "test")
     bus.start()
@@ -44,6 +44,10 @@ async def test_a_bus_closed_while_it_connects_ends_and_closes_its_client(monkeyp
     async with asyncio.timeout(10):
         await bus.close()
     assert client.closed
+
+
+async def test_a_bus_closed_while_it_connects_ends_and_closes_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    await closed_at_once(LosesACancellation(), monkeypatch)
 
 
 class OpensAgain(LosesACancellation):
@@ -74,13 +78,7 @@ class OpensAgain(LosesACancellation):
 
 async def test_a_client_that_opens_again_while_it_is_closed_is_closed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     client = OpensAgain()
-    monkeypatch.setattr(buses, "Client", lambda: client)
-    bus = Bus({}, "test")
-    bus.start()
-    await client.connecting.wait()
-    async with asyncio.timeout(10):
-        await bus.close()
-    assert client.closed
+    await closed_at_once(client, monkeypatch)
     assert client.closings == 2
     assert client._reconnection_task is not None
     assert client._reconnection_task.done()
