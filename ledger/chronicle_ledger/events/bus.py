@@ -136,11 +136,8 @@ class Bus:
     async def close(self) -> None:
         """Close for good."""
         self._closing = True
-        # Asked until it ends: nats-py connects by `asyncio.wait_for`, which before Python 3.12 can lose a cancellation
-        # that comes as its work ends (python/cpython#86296).
-        while self._connecting is not None and not self._connecting.done():
-            self._connecting.cancel()
-            await asyncio.wait({self._connecting}, timeout=0.5)
+        if self._connecting is not None:
+            await end(self._connecting)
         if self._client is not None:
             await close_client(self._client)
 
@@ -157,7 +154,7 @@ async def close_client(client: Client) -> None:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await client.close()
         reconnection = getattr(client, "_reconnection_task", None)
-        if reconnection is not None and reconnection is not asyncio.current_task():
+        if reconnection is not None:
             await end(reconnection)
         if client.is_closed:
             return

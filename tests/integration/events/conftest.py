@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,7 +56,7 @@ async def nats(nats_servers: NatsCluster) -> AsyncIterator[NatsCluster]:
 
 def _of_nats_py(task: asyncio.Task[Any]) -> bool:
     code = getattr(task.get_coro(), "cr_code", None)
-    return code is not None and Path(code.co_filename) == Path(client_module.__file__)
+    return code is not None and code.co_filename == client_module.__file__
 
 
 @pytest.fixture
