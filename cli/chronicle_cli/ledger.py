@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -77,10 +77,10 @@ def _serve_probed(settings: Settings, role: Role) -> None:
     _serve(settings, role, probes.app(role, lifecycle), lifecycle)
 
 
-def _serve(settings: Settings, role: Role, app: Any, lifecycle: Lifecycle) -> None:
+def _serve(settings: Settings, role: Role, app: Any, lifecycle: Lifecycle) -> NoReturn:
     from chronicle_ledger import process
 
-    sys.exit(process.run(settings, role, app, lifecycle))
+    process.run(settings, role, app, lifecycle)
 
 
 @contextmanager

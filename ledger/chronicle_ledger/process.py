@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import uvicorn
 
@@ -203,11 +206,29 @@ def _reload_certificates(settings: Settings, listener: Listener) -> list[asyncio
     return [asyncio.create_task(watching, name="certificates")]
 
 
-def run(settings: Settings, role: Role, app: ASGIApp, lifecycle: Lifecycle) -> int:
-    """`serve` on uvloop, where there is one."""
+def run(settings: Settings, role: Role, app: ASGIApp, lifecycle: Lifecycle) -> NoReturn:
+    """`serve` on uvloop, where there is one, and end the process with its status. Raises ProcessError."""
+
+    async def to_the_end() -> NoReturn:
+        _leave(await serve(settings, role, app, lifecycle))
+
     try:
         import uvloop
     except ImportError:
-        return asyncio.run(serve(settings, role, app, lifecycle))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(serve(settings, role, app, lifecycle))
+        asyncio.run(to_the_end())
+    else:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(to_the_end())
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process without waiting for its threads and tasks; all that matters has been closed by now.
+
+    A thread that asks a silent name server, say, cannot be interrupted, and the loop (for up to 300 s), the interpreter
+    and libuv would each wait for it, while whoever stops the process waits for them. Seen: a relay that had logged its
+    end and was still there 35 s later.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
