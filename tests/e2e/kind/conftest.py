@@ -82,6 +82,7 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     tool = Kubectl(directory / "kubeconfig")
     image = ["--image", NODE_IMAGE] if NODE_IMAGE else []
     began = time.monotonic()
+    build_sabotaged(directory)
     run("kind", "delete", "cluster", "--name", CLUSTER)
     run(
         *("kind", "create", "cluster", "--name", CLUSTER, "--config", str(directory / "nodes.yaml"), *image),
@@ -90,11 +91,10 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     )
     _session.tool = tool
     try:
+        install_chaos_mesh(tool)  # it starts while the images are copied
         # The control plane runs none of our pods, and a copy of the image takes its time.
-        build_sabotaged(directory)
         images = (IMAGE, SABOTAGED)  # together, so that the layers which they share travel once
         run("kind", "load", "docker-image", *images, "--name", CLUSTER, "--nodes", ",".join(workers()), seconds=400)
-        install_chaos_mesh(tool)
         World.figures["cluster with Chaos Mesh, s"] = f"{time.monotonic() - began:.0f}"
         yield tool
     except BaseException:

@@ -19,6 +19,8 @@ from .reader import Reader, ReadFailed
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Object = dict[str, Any]
+SLOW_SECONDS = 2
+"""A command that takes longer is logged: `--log-cli-level=info` shows where the time of a test goes."""
 
 
 class CommandFailed(AssertionError):
@@ -37,14 +39,17 @@ def run(
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> str:
-    """Run a command, with `environment` on top of this process's, and return its stdout.
+    """Run a command, with `environment` on top of this process's, and return its stdout. A slow one is logged.
 
     Raises CommandFailed, or TimeoutExpired after `seconds`.
     """
+    began = time.monotonic()
     done = subprocess.run(
         command, input=given, capture_output=True, text=True, timeout=seconds, check=False, cwd=cwd,
         env={**os.environ, **(environment or {})},
     )  # fmt: skip
+    if (took := time.monotonic() - began) > SLOW_SECONDS:
+        log.info("%.1f s: %s", took, " ".join(command)[:160])
     if done.returncode:
         raise CommandFailed(command, done.returncode, done.stderr or done.stdout)
     return done.stdout
@@ -53,8 +58,7 @@ def run(
 def until(what: str, look: Callable[[], T | None], *, seconds: float, pause: float = 0.5) -> T:
     """Return the first answer of `look` that is neither None nor False.
 
-    An error of a command counts as no answer, and is shown when the time is up. How long it took is logged
-    (`--log-cli-level=info` shows where the time of a test goes).
+    An error of a command counts as no answer, and is shown when the time is up. How long it took is logged.
     """
     began = time.monotonic()
     end = began + seconds

@@ -10,11 +10,10 @@ from .world import Ledger, World
 
 
 def test_every_deleted_child_comes_back(first: Ledger, world: World) -> None:
-    """All of them, one kind after the other, but those whose loss would stop the ledger: they go one by one below."""
+    """All of them together, but those whose loss would stop the ledger: they go one by one below."""
     gentle = ("StatefulSet", "Deployment", "Secret")
     before = {identity(it): it["metadata"]["uid"] for it in first.children() if it["kind"] not in gentle}
-    for name in before:
-        world.kubectl("-n", first.namespace, "delete", name, "--wait=true")
+    world.kubectl("-n", first.namespace, "delete", *before)
     back_again(first, before, seconds=60)
     first.wait_ready(120)
 

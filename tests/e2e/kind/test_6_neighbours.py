@@ -90,8 +90,8 @@ def test_killing_the_operator_during_the_first_reconcile_changes_nothing_in_the_
 def test_a_hibernated_ledger_has_no_pod_and_wakes_with_its_data(second: Ledger, world: World) -> None:
     before = world.ask(second, "round")
     second.edit({"reconciliation": "Hibernated"})
-    components = ("cockroachdb", "nats", "api", "relay", "projector")
-    until("no pod is left", lambda: not any(second.pods(it) for it in components), seconds=180)
+    for component in ("projector", "relay", "api", "nats", "cockroachdb"):
+        until(f"no pod of {component} is left", lambda it=component: not second.pods(it), seconds=180)  # type: ignore[misc]
     until("it says so", lambda: second.condition("Ready").get("reason") == "Hibernated", seconds=30)
     second.edit({"reconciliation": "Active"})
     second.wait_ready(240)
