@@ -22,6 +22,7 @@ from typing import Any, NoReturn, Protocol
 import uvicorn
 
 from chronicle_ledger import logs, metrics
+from chronicle_ledger.ending import end
 from chronicle_ledger.settings import Settings
 from chronicle_ledger.watch import reload_on_change
 
@@ -122,9 +123,7 @@ async def serve(settings: Settings, role: Role, app: ASGIApp, lifecycle: Lifecyc
         await asyncio.wait({working}, timeout=1.0)
         failed = failed or _report(working, served)
     finally:
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        await end(*background)
         await role.stop()
         listening.close()
     log.info("ended", role=role.name, failed=failed)
@@ -225,8 +224,7 @@ def _leave(status: int) -> NoReturn:
     """End the process without waiting for its threads and tasks; all that matters has been closed by now.
 
     A thread that asks a silent name server, say, cannot be interrupted, and the loop (for up to 300 s), the interpreter
-    and libuv would each wait for it, while whoever stops the process waits for them. Seen: a relay that had logged its
-    end and was still there 35 s later.
+    and libuv would each wait for it, while whoever stops the process waits for them.
     """
     logging.shutdown()
     sys.stdout.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from chronicle_ledger.ending import end
 from chronicle_ledger.events import bus as buses
 from chronicle_ledger.events.lag import LagMeter
 from chronicle_ledger.events.proof import Proof, prove
@@ -42,9 +43,6 @@ class EventsReader:
 
     async def close(self) -> None:
         """Give up what is under way and disconnect."""
-        for task in (self._running, self._next):
-            if task is not None and not task.done():
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        await end(*(task for task in (self._running, self._next) if task is not None))
         if self.bus is not None:
             await self.bus.close()
