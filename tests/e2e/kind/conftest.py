@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,10 +92,9 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     )
     _session.tool = tool
     try:
-        install_chaos_mesh(tool)  # it starts while the images are copied
-        # The control plane runs none of our pods, and a copy of the image takes its time.
-        images = (IMAGE, SABOTAGED)  # together, so that the layers which they share travel once
-        run("kind", "load", "docker-image", *images, "--name", CLUSTER, "--nodes", ",".join(workers()), seconds=400)
+        with ThreadPoolExecutor() as both:
+            for done in [both.submit(install_chaos_mesh, tool), both.submit(load_images)]:
+                done.result()
         World.figures["cluster with Chaos Mesh, s"] = f"{time.monotonic() - began:.0f}"
         yield tool
     except BaseException:
@@ -113,6 +113,12 @@ def build_sabotaged(directory: Path) -> None:
         f"FROM {IMAGE}\nENV CHRONICLE_SABOTAGE=idempotency CHRONICLE_SABOTAGE_ALLOWED=yes-this-ledger-is-a-test\n"
     )
     run("docker", "build", "--tag", SABOTAGED, str(directory))
+
+
+def load_images() -> None:
+    """Copy the images to the workers; the control plane runs none of our pods, and a copy takes its time."""
+    images = (IMAGE, SABOTAGED)  # together, so that the layers which they share travel once
+    run("kind", "load", "docker-image", *images, "--name", CLUSTER, "--nodes", ",".join(workers()), seconds=400)
 
 
 def install_chaos_mesh(tool: Kubectl) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,22 +21,44 @@ KILLS = 3
 
 @dataclass(frozen=True)
 class Shrinking:
-    """Five database nodes of the first ledger on their way to three: what was before, and a watch of the Jobs."""
+    """Five database nodes of the first ledger on their way to three: what was before, and what was seen on the way."""
 
     account: str
     balance: int
     children: dict[str, str]
-    watched: Path
+    jobs_seen: Path
+    ledgers_seen: Path
 
     def jobs(self) -> list[tuple[str, str]]:
         """Every beginning and end of a decommissioning so far, in order: `ADDED` or `DELETED`, and its pod."""
-        lines = [it for it in self.watched.read_text().splitlines(keepends=True) if it.endswith("\n")]
-        events = [json.loads(it) for it in lines]
         return [
             (it["type"], it["object"]["metadata"]["annotations"]["ledger.chronicle.dev/pod"])
-            for it in events
+            for it in _events(self.jobs_seen)
             if it["type"] != "MODIFIED"
         ]
+
+    def told(self) -> list[Object]:
+        """Every operation that the status of the ledger has named so far."""
+        statuses: list[Object] = [it["object"].get("status") or {} for it in _events(self.ledgers_seen)]
+        return [it["cockroachdb"]["operation"] for it in statuses if it.get("cockroachdb", {}).get("operation")]
+
+
+def _events(seen: Path) -> list[Object]:
+    """The events that `watching` has written so far; a line without its end is still being written."""
+    return [json.loads(it) for it in seen.read_text().splitlines(keepends=True) if it.endswith("\n")]
+
+
+@contextmanager
+def watching(world: World, seen: Path, *what: str) -> Iterator[None]:
+    """Have every change of these objects of the first ledger's namespace written into a file, a line each."""
+    events = ("--watch", "--output-watch-events", "-o", "json")
+    with seen.open("w") as file:
+        watch = world.kubectl.follow("-n", "ledger-a", "get", *what, *events, stdout=file)
+        try:
+            yield
+        finally:
+            watch.terminate()
+            watch.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")
@@ -45,28 +68,18 @@ def shrinking(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     first.wait_ready(120)
     before = world.ask(first, "round")
     assert before["proof"]["result"] == "Passed"
-    watched = tmp_path_factory.mktemp("decommissions") / "events.jsonl"
-    with watched.open("w") as events:
-        watch = world.kubectl.follow(
-            *("-n", first.namespace, "get", "jobs", "-l", "app.kubernetes.io/component=decommission"),
-            *("--watch", "--output-watch-events", "-o", "json"),
-            stdout=events,
-        )
-    try:
-        children = lasting(first)
+    directory = tmp_path_factory.mktemp("shrinking")
+    found = Shrinking(
+        before["account"], before["balance"], lasting(first), directory / "jobs.jsonl", directory / "ledgers.jsonl"
+    )
+    of_operations = ("jobs", "-l", "app.kubernetes.io/component=decommission")
+    with (
+        watching(world, found.jobs_seen, *of_operations),
+        watching(world, found.ledgers_seen, "chronicleledgers", first.name),
+    ):
         first.resize({"region-a": 2, "region-b": 1})
-        told = until("progress is told", lambda: progress(first), seconds=180)
-        assert told["type"] == "Decommission"
-        yield Shrinking(before["account"], before["balance"], children, watched)
-    finally:
-        watch.terminate()
-        watch.wait(timeout=30)
-
-
-def progress(ledger: Ledger) -> Object | None:
-    """The operation in the status, once it says how many replicas are left to be moved."""
-    found: Object = ledger.status()["cockroachdb"].get("operation") or {}
-    return found if found.get("message", "").endswith(" left") else None
+        until("a decommissioning has begun", found.jobs, seconds=180)
+        yield found
 
 
 @pytest.mark.usefixtures("shrinking")
@@ -100,40 +113,12 @@ def test_a_hibernated_ledger_has_no_pod_and_wakes_with_its_data(second: Ledger, 
     assert after["proof"]["result"] == "Passed"
 
 
-def test_five_database_nodes_have_become_three_one_by_one_whatever_was_killed_meanwhile(
-    shrinking: Shrinking, first: Ledger, world: World
-) -> None:
-    until("three nodes", lambda: len(first.pods("cockroachdb")) == 3 and first.ready(), seconds=420, pause=1)
-    leaving = [f"{first.name}-cockroachdb-region-{it}" for it in ("b-1", "a-2")]
-    until("both operations are over", lambda: len(shrinking.jobs()) >= 2 * len(leaving), seconds=30)
-    assert shrinking.jobs() == [(what, pod) for pod in leaving for what in ("ADDED", "DELETED")]
-    claims = [
-        it["metadata"]["name"]
-        for it in world.kubectl.list("pvc", first.namespace)
-        if "cockroachdb" in it["metadata"]["name"]
-    ]
-    assert len(claims) == 3, f"volumes of decommissioned nodes are left: {claims}"
-    after = world.ask(first, "balance", ACCOUNT=shrinking.account)
-    assert after["balance"] == shrinking.balance
-    assert after["proof"]["result"] == "Passed"
-    assert lasting(first) == shrinking.children, "something was made anew"
-
-
-def test_an_edit_of_one_ledger_leaves_the_other_alone(first: Ledger, second: Ledger, world: World) -> None:
-    before = {identity(it): essence(it) for it in first.children()}
-    world.kubectl("-n", second.namespace, "scale", "chronicleledger", second.name, "--replicas=1")
-    until("one API replica", lambda: len(second.pods("api")) == 1, seconds=90)
-    second.wait_ready(90)
-    assert {identity(it): essence(it) for it in first.children()} == before
-    assert first.ready()
-
-
 def test_a_ledger_whose_api_has_lost_a_guarantee_fails_by_the_check_that_is_there_for_it(
     second: Ledger, world: World
 ) -> None:
     """The negative control, and `OnReady`: a new image is a new data plane, so the run starts by itself."""
     second.edit({
-        "api": {"image": SABOTAGED},
+        "api": {"image": SABOTAGED, "replicas": 1},
         "resilience": {"trigger": "OnReady", "scenarios": chosen({"concurrent-withdrawals": 4})},
     })  # fmt: skip
     until(
@@ -153,6 +138,36 @@ def test_a_ledger_whose_api_has_lost_a_guarantee_fails_by_the_check_that_is_ther
     assert (verified["status"], verified["reason"]) == ("False", "ScenarioFailed")
     assert "exactly-once" in verified["message"]
     assert second.condition("Ready")["status"] == "True", "a failed scenario is a finding, not an outage"
+
+
+def test_five_database_nodes_have_become_three_one_by_one_whatever_was_killed_meanwhile(
+    shrinking: Shrinking, first: Ledger, world: World
+) -> None:
+    until("three nodes", lambda: len(first.pods("cockroachdb")) == 3 and first.ready(), seconds=420, pause=1)
+    leaving = [f"{first.name}-cockroachdb-region-{it}" for it in ("b-1", "a-2")]
+    until("both operations are over", lambda: len(shrinking.jobs()) >= 2 * len(leaving), seconds=30)
+    assert shrinking.jobs() == [(what, pod) for pod in leaving for what in ("ADDED", "DELETED")]
+    progress = [it["message"] for it in shrinking.told() if it["type"] == "Decommission"]
+    assert any(it.endswith(" left") for it in progress), f"it was never told how many replicas are left: {progress}"
+    claims = [
+        it["metadata"]["name"]
+        for it in world.kubectl.list("pvc", first.namespace)
+        if "cockroachdb" in it["metadata"]["name"]
+    ]
+    assert len(claims) == 3, f"volumes of decommissioned nodes are left: {claims}"
+    after = world.ask(first, "balance", ACCOUNT=shrinking.account)
+    assert after["balance"] == shrinking.balance
+    assert after["proof"]["result"] == "Passed"
+    assert lasting(first) == shrinking.children, "something was made anew"
+
+
+def test_an_edit_of_one_ledger_leaves_the_other_alone(first: Ledger, second: Ledger, world: World) -> None:
+    before = {identity(it): essence(it) for it in first.children()}
+    world.kubectl("-n", second.namespace, "scale", "chronicleledger", second.name, "--replicas=2")
+    until("two API replicas", lambda: len(second.pods("api")) == 2, seconds=90)
+    second.wait_ready(90)
+    assert {identity(it): essence(it) for it in first.children()} == before
+    assert first.ready()
 
 
 def test_deletion_policy_delete_leaves_nothing_even_in_the_middle_of_a_run(second: Ledger, world: World) -> None:
