@@ -37,7 +37,9 @@ TIMED = {"availability", "health"}
 async def test_each_guarantee_has_checks_that_fail_without_it(sabotage: str, finds: set[str], tmp_path: Path) -> None:
     # What will never agree, or never be quick again, need not be waited for as long as what is only late.
     scenario = shortened("concurrent-withdrawals", recovery=20.0, drain=10.0)
-    record = await run_on_this_machine(scenario, tmp_path, database="postgres", window=3.0, sabotage=sabotage)
+    record = await run_on_this_machine(
+        scenario, tmp_path, database="postgres", window=3.0, rate=30.0, sabotage=sabotage
+    )
     assert record.verdict == "Failed", record.message
     assert set(failed_checks(record)) - TIMED == finds, failed_checks(record)
 
