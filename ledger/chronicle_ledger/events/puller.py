@@ -35,19 +35,28 @@ class Puller:
         self._subscription: Any = None
         self._outstanding = 0
         self._expires = 0.0
+        self._reconnects = 0
 
     async def open(self) -> None:
         """Subscribe to the inbox that messages will come to."""
         self._subscription = await self._client.subscribe(self._inbox)
 
     async def _request(self) -> None:
-        if self._outstanding > self._batch // 2 and time.monotonic() < self._expires:
+        if self._lost():
+            self._outstanding = 0
+        if self._outstanding > self._batch // 2:
             return
         request = {"batch": self._batch, "expires": int(REQUEST_SECONDS * 1e9)}
         await self._client.publish(self._subject, json.dumps(request).encode(), reply=self._inbox)
         self._outstanding = self._batch + max(0, self._outstanding)
-        # Past its end nothing answers a request any more (the server that had it may be gone): ask again.
         self._expires = time.monotonic() + REQUEST_SECONDS
+
+    def _lost(self) -> bool:
+        """Whether nothing will answer what was asked for: it was sent over another connection, or it has run out (the
+        server that had it may be gone). Counted on, it would hold up each following request until that runs out too."""
+        reconnects = self._client.stats["reconnects"]
+        renewed, self._reconnects = reconnects != self._reconnects, reconnects
+        return renewed or time.monotonic() >= self._expires
 
     async def next(self, seconds: float) -> list[Msg]:
         """What there is, up to a batch; waits `seconds` for a first message. Raises ConsumerGone."""
