@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from chronicle_ledger.store import migrate
-from chronicle_ledger.store.cluster import cluster_state
+from chronicle_ledger.store.cluster import ClusterState, cluster_state
 from chronicle_ledger.store.pool import Database
+
+REMEMBERED_SECONDS = 10.0
+"""For how long what a node said of its peers stands in for what it could not say in time: it hears of them no more
+often itself."""
 
 
 class DatabaseComponent:
@@ -15,18 +22,23 @@ class DatabaseComponent:
 
     Down when it does not answer, sees fewer than half of its nodes, or lacks this version's schema; degraded while
     nodes are missing or ranges lack replicas. An outdated schema is looked for until it has been seen current once.
+    A node that serves, but does not say in time how its peers are, is taken at its last word for a while: silence is
+    no sign that nothing is missing.
     """
 
     name = "database"
     vital = True
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._migrated = False
+        self._clock = clock
+        self._last: ClusterState | None = None
+        self._said_at = -math.inf
 
     async def probe(self) -> Mapping[str, Any]:
         """Its nodes and ranges, as far as the asked node can tell. Raises DatabaseUnavailable."""
-        state = await cluster_state(self._database)
+        state = self._completed(await cluster_state(self._database))
         figures = {
             "kind": state.kind,
             "nodes_live": state.nodes_live,
@@ -39,6 +51,20 @@ class DatabaseComponent:
         if not await self._has_schema():
             return {"status": "down", "error": "the schema is missing or old: run `chronicle migrate`", **figures}
         return {"status": "degraded" if state.degraded else "ok", **figures}
+
+    def _completed(self, state: ClusterState) -> ClusterState:
+        if state.nodes_live is not None:
+            self._last, self._said_at = state, self._clock()
+            return state
+        if not state.serving or self._last is None or self._clock() - self._said_at > REMEMBERED_SECONDS:
+            return state
+        return replace(
+            state,
+            nodes_live=self._last.nodes_live,
+            nodes_total=self._last.nodes_total,
+            ranges_underreplicated=self._last.ranges_underreplicated,
+            ranges_unavailable=self._last.ranges_unavailable,
+        )
 
     async def _has_schema(self) -> bool:
         if not self._migrated:
