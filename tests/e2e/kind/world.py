@@ -30,7 +30,7 @@ CHILD_KINDS = (
     "serviceaccounts,roles,rolebindings,secrets,configmaps,services,networkpolicies,poddisruptionbudgets,"
     "statefulsets,jobs,deployments"
 )
-RATE = 12
+RATE = 10
 """Requests a second during scenarios: what the ledger bears easily beside a Kubernetes cluster on two cores."""
 
 SABOTAGED = f"{IMAGE}-sabotaged"
