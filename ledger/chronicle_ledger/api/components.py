@@ -58,13 +58,7 @@ class DatabaseComponent:
             return state
         if not state.serving or self._last is None or self._clock() - self._said_at > REMEMBERED_SECONDS:
             return state
-        return replace(
-            state,
-            nodes_live=self._last.nodes_live,
-            nodes_total=self._last.nodes_total,
-            ranges_underreplicated=self._last.ranges_underreplicated,
-            ranges_unavailable=self._last.ranges_unavailable,
-        )
+        return replace(self._last, serving=True)
 
     async def _has_schema(self) -> bool:
         if not self._migrated:

@@ -49,11 +49,11 @@ def _events(seen: Path) -> list[Object]:
 
 
 @contextmanager
-def watching(world: World, seen: Path, *what: str) -> Iterator[None]:
-    """Have every change of these objects of the first ledger's namespace written into a file, a line each."""
+def watching(ledger: Ledger, seen: Path, *what: str) -> Iterator[None]:
+    """Have every change of these objects of the ledger's namespace written into a file, a line each."""
     events = ("--watch", "--output-watch-events", "-o", "json")
     with seen.open("w") as file:
-        watch = world.kubectl.follow("-n", "ledger-a", "get", *what, *events, stdout=file)
+        watch = ledger.kubectl.follow("-n", ledger.namespace, "get", *what, *events, stdout=file)
         try:
             yield
         finally:
@@ -74,8 +74,8 @@ def shrinking(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     )
     of_operations = ("jobs", "-l", "app.kubernetes.io/component=decommission")
     with (
-        watching(world, found.jobs_seen, *of_operations),
-        watching(world, found.ledgers_seen, "chronicleledgers", first.name),
+        watching(first, found.jobs_seen, *of_operations),
+        watching(first, found.ledgers_seen, "chronicleledgers", first.name),
     ):
         first.resize({"region-a": 2, "region-b": 1})
         until("a decommissioning has begun", found.jobs, seconds=180)

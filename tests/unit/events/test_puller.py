@@ -75,6 +75,15 @@ async def opened(server: Server) -> Puller:
     return puller
 
 
+async def with_a_lost_request(server: Server) -> Puller:
+    """A puller whose first request was lost; the server hears the next one."""
+    puller = await opened(server)
+    server.deaf = True
+    assert await pulled(puller, 2) == 0
+    server.deaf = False
+    return puller
+
+
 async def pulled(puller: Puller, times: int) -> int:
     return sum([len(await puller.next(0.0001)) for _ in range(times)])
 
@@ -96,10 +105,7 @@ async def test_while_there_is_nothing_one_request_stays_open_until_it_runs_out(c
 
 async def test_a_lost_request_holds_up_the_backlog_once_until_it_has_run_out(clock: Clock) -> None:
     server = Server(waiting=5 * BATCH)
-    puller = await opened(server)
-    server.deaf = True
-    assert await pulled(puller, 2) == 0
-    server.deaf = False
+    puller = await with_a_lost_request(server)
     assert await pulled(puller, 1) == 0
     clock.now += REQUEST_SECONDS
     assert await pulled(puller, 5) == 5 * BATCH
@@ -107,9 +113,6 @@ async def test_a_lost_request_holds_up_the_backlog_once_until_it_has_run_out(clo
 
 async def test_after_a_reconnection_it_asks_again_at_once(clock: Clock) -> None:
     server = Server(waiting=5 * BATCH)
-    puller = await opened(server)
-    server.deaf = True
-    assert await pulled(puller, 2) == 0
-    server.deaf = False
+    puller = await with_a_lost_request(server)
     server.stats["reconnects"] += 1
     assert await pulled(puller, 5) == 5 * BATCH
