@@ -22,6 +22,14 @@ TIMEOUT = 1.5
 FRESH = 1.0
 """Seconds that a finding is good for: probes of load balancers must not become load."""
 
+WARM_UP = 5.0
+"""Seconds after its start in which a process may wait for components that it can do without."""
+
+PATIENCE = 1.0
+"""Seconds for which one question whether it is ready may wait meanwhile: the next one may come seconds later."""
+
+BETWEEN_LOOKS = 0.1
+
 
 class Component(Protocol):
     """Something that the service depends on."""
@@ -42,9 +50,11 @@ class _Watched:
         self._finding: Mapping[str, Any] = {"status": "down", "error": "not looked at yet"}
         self._found_at = float("-inf")
         self._look: asyncio.Task[None] | None = None
+        self.heard = False
+        """Whether the component has once been found up, by itself and not by an error."""
 
-    async def finding(self) -> Mapping[str, Any]:
-        if self._clock() - self._found_at < FRESH:
+    async def finding(self, fresh: float = FRESH) -> Mapping[str, Any]:
+        if self._clock() - self._found_at < fresh:
             return self._finding
         if self._look is None or self._look.done():
             self._look = asyncio.create_task(self._probe(), name=f"health: {self.component.name}")
@@ -64,6 +74,7 @@ class _Watched:
         if finding.get("status") != self._finding.get("status"):
             log.info("component changed", component=self.component.name, **finding)
         self._finding, self._found_at = finding, self._clock()
+        self.heard |= finding.get("status") != "down" and "error" not in finding
 
     def cancel(self) -> None:
         if self._look is not None:
@@ -78,6 +89,8 @@ class Health:
     ) -> None:
         self._watched = [_Watched(component, clock) for component in components]
         self._about = dict(about)
+        self._clock = clock
+        self._began = clock()
 
     async def report(self) -> dict[str, Any]:
         """The document of /health; takes `TIMEOUT` seconds at most."""
@@ -104,6 +117,24 @@ class Health:
                 finding = await watched.finding()
                 if finding.get("status") == "down":
                     return f"{watched.component.name}: {finding.get('error', 'down')}"
+        return None
+
+    async def early_reason(self) -> str | None:
+        """Why it is too early for work: a component has not been heard of since the start. None past `WARM_UP`.
+
+        A process that is still opening its connections takes its own slowness for an outage of others. Were it sent
+        requests, its /health would say so to everybody.
+        """
+        asked = self._clock()
+        while unheard := [it for it in self._watched if not it.heard]:
+            now = self._clock()
+            if now - self._began >= WARM_UP:
+                return None
+            if now - asked >= PATIENCE:
+                return f"just started, not heard of yet: {', '.join(it.component.name for it in unheard)}"
+            await asyncio.gather(*(it.finding(BETWEEN_LOOKS) for it in unheard))
+            if not all(it.heard for it in unheard):
+                await asyncio.sleep(BETWEEN_LOOKS)
         return None
 
     def close(self) -> None:

@@ -57,7 +57,8 @@ async def livez(call: Call) -> Answer:
     answer=answers.StatusAnswer,
 )
 async def readyz(call: Call) -> Answer:
-    """503 while the database is down and from the first moment of a shutdown on."""
+    """503 while the database is down and from the first moment of a shutdown on; also in the first five seconds, until
+    the instance has heard of each component once."""
     reason = await call.service.readiness.reason_against()
     return (
         Answer(200, answers.StatusAnswer("ok"))

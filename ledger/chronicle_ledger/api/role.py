@@ -111,8 +111,9 @@ class ApiRole:
             await asyncio.sleep(self._settings.hold_expiry_interval)
 
     async def ready(self) -> str | None:
-        """Ready when the database is."""
-        return await self._running().health.vital_reason()
+        """Ready when the database is, and once everything has been heard of that answers within the first seconds."""
+        health = self._running().health
+        return await health.vital_reason() or await health.early_reason()
 
     async def drain(self, seconds: float) -> None:
         """Finish the postings that are queued or in flight."""

@@ -68,15 +68,14 @@ def test_new_certificates_and_a_new_template_roll_one_database_pod_at_a_time_und
 def test_a_broken_image_stops_the_rollout_at_one_pod_and_can_be_taken_back(first: Ledger, world: World) -> None:
     good = first.object()["spec"]["cockroachdb"]["image"]
     assert good == COCKROACH_IMAGE or not COCKROACH_IMAGE
-    first.edit({"cockroachdb": {"image": "cockroachdb/cockroach:there-is-no-such-tag"}})
-    until(
-        "the trouble is in the status",
-        lambda: "no-such-tag" in first.condition("CockroachReady").get("message", ""),
-        seconds=180,
-    )
-    assert len(ready_pods(first, "cockroachdb")) == 2
-    assert world.ask(first, "round")["balance"] == 100, "two of three nodes still serve"
-    first.edit({"cockroachdb": {"image": good}})
+    with first.trying({"cockroachdb": {"image": "cockroachdb/cockroach:there-is-no-such-tag"}}):
+        until(
+            "the trouble is in the status",
+            lambda: "no-such-tag" in first.condition("CockroachReady").get("message", ""),
+            seconds=180,
+        )
+        assert len(ready_pods(first, "cockroachdb")) == 2
+        assert world.ask(first, "round")["balance"] == 100, "two of three nodes still serve"
     first.wait_ready(180)
 
 

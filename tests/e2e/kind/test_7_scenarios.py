@@ -69,21 +69,20 @@ def test_the_five_scenarios_pass_and_the_status_says_so(first: Ledger, world: Wo
 
 
 def test_a_paused_ledger_is_not_injected_into(first: Ledger, world: World) -> None:
-    first.edit({"reconciliation": "Paused"})
-    until("it is paused", lambda: first.condition("ReconciliationPaused").get("status") == "True", seconds=30)
-    run = Run.start(first, "while-paused", {"api-crash": 12})
-    generation = first.object()["metadata"]["generation"]
-    until(
-        "the operator has seen the request",
-        lambda: first.status().get("observedGeneration") == generation,
-        seconds=60,
-    )
-    assert run.state() == ""
-    assert "run while-paused (Manual) waits" in first.condition("ResilienceVerified")["message"]
-    assert left_over(first, world) == []
-    # Asked for and taken back before the ledger goes on: nothing is due any more.
-    first.edit({"resilience": {"runID": "five"}})
-    first.edit({"reconciliation": "Active"})
+    with first.trying({"reconciliation": "Paused"}):
+        until("it is paused", lambda: first.condition("ReconciliationPaused").get("status") == "True", seconds=30)
+        run = Run.start(first, "while-paused", {"api-crash": 12})
+        generation = first.object()["metadata"]["generation"]
+        until(
+            "the operator has seen the request",
+            lambda: first.status().get("observedGeneration") == generation,
+            seconds=60,
+        )
+        assert run.state() == ""
+        assert "run while-paused (Manual) waits" in first.condition("ResilienceVerified")["message"]
+        assert left_over(first, world) == []
+        # Asked for and taken back before the ledger goes on: nothing is due any more.
+        first.edit({"resilience": {"runID": "five"}})
     first.wait_ready(90)
     assert run.state() == ""
 

@@ -83,6 +83,17 @@ class Ledger:
         """Merge-patch the spec."""
         self.kubectl.merge("chronicleledger", self.name, self.namespace, {"spec": spec})
 
+    @contextmanager
+    def trying(self, spec: Object) -> Iterator[None]:
+        """Merge-patch the spec while the block runs. What was there before comes back whatever happens: a spec that is
+        left behind would fail every later test."""
+        undo = inverse(spec, self.object()["spec"])
+        self.edit(spec)
+        try:
+            yield
+        finally:
+            self.edit(undo)
+
     def resize(self, database_nodes: dict[str, int]) -> None:
         """Ask for so many database nodes in each region."""
         regions: list[Object] = self.object()["spec"]["regions"]
@@ -98,6 +109,20 @@ class Ledger:
         """Return the pods of a component, by name."""
         selector = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={component}"
         return self.kubectl.list("pods", self.namespace, selector)
+
+    def data_plane(self) -> set[str]:
+        """Return the uids of the pods that make up the ledger, without those on their way out."""
+        found = (it["metadata"] for component in ("cockroachdb", "nats", "api") for it in self.pods(component))
+        return {it["uid"] for it in found if not it.get("deletionTimestamp")}
+
+
+def inverse(patch: Object, before: Object) -> Object:
+    """Return the merge patch that undoes `patch` on what was `before`: old values, and null for what was not there."""
+    undo: Object = {}
+    for key, value in patch.items():
+        old = before.get(key)
+        undo[key] = inverse(value, old) if isinstance(value, dict) and isinstance(old, dict) else old
+    return undo
 
 
 class World:
