@@ -12,9 +12,6 @@ from chronicle_operator.status_model import ScenarioStatus
 KIND = "ResilienceVerified"
 DECIDED = ("Passed", "Failed", "Inconclusive", "NotApplicable", "Aborted")
 
-MESSAGE = 500
-"""The longest message that the status keeps."""
-
 Entry = dict[str, Any]
 
 
@@ -63,7 +60,7 @@ def _healed(entry: Entry) -> Entry:
     found = {**entry, "cleanup": "Clean"}
     if entry.get("cleanup") == "CleanupFailed":
         said = entry.get("cleanupMessage", "the run did not heal what it had broken")
-        found["cleanupMessage"] = f"done by the operator after the run had ended ({said})"[:MESSAGE]
+        found["cleanupMessage"] = f"done by the operator after the run had ended ({said})"
     return found
 
 
