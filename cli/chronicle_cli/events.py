@@ -63,7 +63,7 @@ def _run(work: Callable[[Settings, Database, Bus | None], Awaitable[T]]) -> T:
     from chronicle_ledger.domain.errors import LedgerError
     from chronicle_ledger.events.bus import BusUnavailable
     from chronicle_ledger.events.puller import ConsumerGone
-    from chronicle_ledger.events.rebuild import RebuildRunning
+    from chronicle_ledger.events.rebuild import RebuildOvertaken, RebuildRunning
     from chronicle_ledger.events.reconcile import LedgerDamaged, ReconcileFailed
     from chronicle_ledger.events.replay import StreamSilent
     from chronicle_ledger.store.failures import DATABASE_ERRORS
@@ -80,7 +80,7 @@ def _run(work: Callable[[Settings, Database, Bus | None], Awaitable[T]]) -> T:
         _fail(f"{error.message} (is CHRONICLE_DATABASE_URL right, its server up, and `chronicle migrate` done?)", 3)
     except LedgerDamaged as error:
         _fail(str(error), 1)
-    except (RebuildRunning, ReconcileFailed, BusUnavailable, ConsumerGone, StreamSilent) as error:
+    except (RebuildOvertaken, RebuildRunning, ReconcileFailed, BusUnavailable, ConsumerGone, StreamSilent) as error:
         _fail(str(error), 3)
     except DATABASE_ERRORS as error:
         _fail(f"the database: {str(error).strip()} (is CHRONICLE_DATABASE_URL right, and `chronicle migrate` done?)", 3)

@@ -29,10 +29,9 @@ log = logs.get(__name__)
 
 Handler = Callable[[Call], Awaitable[Answer]]
 
-PROBLEMS_OF_ALL = ("unauthenticated", "internal_error", "database_unavailable", "deadline_exceeded")
+PROBLEMS_OF_ALL = ("malformed_request", "unauthenticated", "internal_error", "database_unavailable", "deadline_exceeded")
 PROBLEMS_OF_BODIES = (
     "malformed_json",
-    "malformed_request",
     "body_too_large",
     "unsupported_media_type",
     "validation_failed",

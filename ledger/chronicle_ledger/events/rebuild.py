@@ -29,6 +29,11 @@ class RebuildRunning(Exception):
     """Another rebuild holds the lease; wait for it, or for the lease's 30 seconds if it died."""
 
 
+class RebuildOvertaken(Exception):
+    """This rebuild stood still for longer than its lease, and another one has begun since. The read model is that of
+    the other; what this one had written is deleted by it, or by the next one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
     """What was done. `events` counts transactions (each entry belongs to one, a transaction has two or more)."""
@@ -57,7 +62,7 @@ class Rebuild:
         self._leased_at = 0.0
 
     async def run(self) -> Rebuilt:
-        """Make the read model anew. Raises RebuildRunning, DatabaseUnavailable."""
+        """Make the read model anew. Raises RebuildRunning, RebuildOvertaken, DatabaseUnavailable."""
         begun = time.monotonic()
         await self._hold_lease()
         try:
@@ -117,7 +122,16 @@ class Rebuild:
 
     async def _keep_lease(self) -> None:
         if time.monotonic() - self._leased_at > LEASE_SECONDS / 3:
-            await self._hold_lease()
+            async with self._database.connection() as conn:
+                await self._renew_lease(conn)
+            self._leased_at = time.monotonic()
+
+    async def _renew_lease(self, conn: Connection) -> None:
+        if not await leases.renew(conn, LEASE, self._holder, LEASE_SECONDS):
+            raise RebuildOvertaken(
+                f"stood still for longer than {LEASE_SECONDS:.0f} s, and another rebuild has begun since;"
+                " nothing was switched, so let the other one end and look at `chronicle proof`"
+            )
 
     async def _catch_up(self, generation: int, *, live: bool = False) -> int:
         """Bring `generation` to the ledger's versions; return how many accounts were behind.
@@ -130,6 +144,8 @@ class Rebuild:
         while True:
             async with self._database.connection() as conn:
                 late, after = await view_generations.behind(conn, generation, after)
+            if not live:
+                await self._keep_lease()
             for account, version in late:
                 self._entries += await self._writer.fill(account, version, None if live else generation)
             total += len(late)
@@ -137,6 +153,8 @@ class Rebuild:
                 return total
 
     async def _switch(self, conn: Connection, generation: int) -> None:
+        # Another one would be deleting this generation by now.
+        await self._renew_lease(conn)
         await view_writes.lock_generation(conn)
         await view_generations.switch(conn, generation)
 

@@ -70,6 +70,16 @@ async def claim(conn: Connection, names: Sequence[str], holder: str, seconds: fl
     return {row[0] for row in await cursor.fetchall()}
 
 
+async def renew(conn: Connection, name: str, holder: str, seconds: float) -> bool:
+    """Extend a lease that nobody else has taken since `holder` did; whether that is so. One that has run out untaken is
+    extended too: nobody has worked under it. In a transaction, nobody takes it before that commits."""
+    cursor = await conn.execute(
+        "UPDATE lease SET expires_at = now() + %s * interval '1 second' WHERE name = %s AND holder = %s RETURNING name",
+        (seconds, name, holder),
+    )
+    return await cursor.fetchone() is not None
+
+
 async def release(conn: Connection, names: Sequence[str], holder: str) -> None:
     """Give leases back before their time."""
     if names:

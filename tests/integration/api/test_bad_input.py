@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from chronicle_ledger.api.openapi import document
 from support.api_process import Api, Ledger
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -242,6 +243,12 @@ def test_a_bad_parameter_is_refused_by_name(
     for word, value in (("ACCOUNT", account), ("DIGITS", account.replace("-", "")), ("CURSOR", cursor)):
         url = url.replace(word, value)
     assert_refused(client.get(url), 422, code, field)
+
+
+@pytest.mark.parametrize("query", ["currency=%FF", "&".join(["limit=1"] * 51)], ids=["not UTF-8", "51 parameters"])
+def test_a_query_that_cannot_be_read_is_refused_as_documented(client: httpx.Client, query: str) -> None:
+    assert_refused(client.get(f"/v1/accounts?{query}"), 400, "malformed_request")
+    assert "400" in document()["paths"]["/v1/accounts"]["get"]["responses"]
 
 
 def test_a_misspelt_dry_run_is_refused_rather_than_posted(api: Api, ledger: Ledger, parties: tuple[str, str]) -> None:

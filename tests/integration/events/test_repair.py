@@ -14,7 +14,7 @@ from chronicle_ledger.domain.payload import SHARDS
 from chronicle_ledger.events.bus import Bus
 from chronicle_ledger.events.proof import prove
 from chronicle_ledger.events.proof.witness import Witness
-from chronicle_ledger.events.rebuild import Rebuild, RebuildRunning
+from chronicle_ledger.events.rebuild import Rebuild, RebuildOvertaken, RebuildRunning
 from chronicle_ledger.events.reconcile import LedgerDamaged, ReconcileFailed
 from chronicle_ledger.events.stream import STREAM, subject
 from chronicle_ledger.events.view_writer import Applied, ViewWriter
@@ -324,6 +324,31 @@ async def test_an_interrupted_rebuild_leaves_the_read_model_as_it_was_and_the_ne
     assert done.generation == 3
     assert failures(await bench.prove()) == {}
     assert tuple(await bench.one("SELECT min(generation), max(generation) FROM statement_view")) == (3, 3)
+
+
+class StoodStill(Rebuild):
+    """A rebuild that stands still, just before the switch, for so long that its lease runs out and another rebuild begins
+    and ends."""
+
+    bench: EventBench
+    stood = False
+
+    async def _switch(self, conn: Connection, generation: int) -> None:
+        if not self.stood:  # a transaction may be tried again
+            self.stood = True
+            await self.bench.execute("UPDATE lease SET expires_at = now() - interval '1 second'")
+            assert (await Rebuild(self.bench.database).run()).deleted > 0, "the other one takes away what this one wrote"
+        await super()._switch(conn, generation)
+
+
+async def test_a_rebuild_that_stood_still_until_another_one_was_done_switches_to_nothing(any_bench: EventBench) -> None:
+    await any_bench.post(24)
+    rebuild = StoodStill(any_bench.database)
+    rebuild.bench = any_bench
+    with pytest.raises(RebuildOvertaken, match="another rebuild has begun since"):
+        await rebuild.run()
+    assert tuple(await any_bench.one("SELECT generation FROM view_current")) == (3,)
+    assert failures(await any_bench.prove()).keys() <= {"stream"}
 
 
 async def test_two_rebuilds_at_once_are_refused(bench: EventBench) -> None:
