@@ -29,7 +29,13 @@ log = logs.get(__name__)
 
 Handler = Callable[[Call], Awaitable[Answer]]
 
-PROBLEMS_OF_ALL = ("malformed_request", "unauthenticated", "internal_error", "database_unavailable", "deadline_exceeded")
+PROBLEMS_OF_ALL = (
+    "malformed_request",
+    "unauthenticated",
+    "internal_error",
+    "database_unavailable",
+    "deadline_exceeded",
+)
 PROBLEMS_OF_BODIES = (
     "malformed_json",
     "body_too_large",

@@ -337,7 +337,9 @@ class StoodStill(Rebuild):
         if not self.stood:  # a transaction may be tried again
             self.stood = True
             await self.bench.execute("UPDATE lease SET expires_at = now() - interval '1 second'")
-            assert (await Rebuild(self.bench.database).run()).deleted > 0, "the other one takes away what this one wrote"
+            assert (await Rebuild(self.bench.database).run()).deleted > 0, (
+                "the other one takes away what this one wrote"
+            )
         await super()._switch(conn, generation)
 
 
