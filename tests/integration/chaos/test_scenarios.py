@@ -25,8 +25,8 @@ def environment() -> dict[str, str]:
 
 @pytest.mark.timeout(600)
 async def test_the_demo_breaks_a_real_ledger_and_says_what_came_of_it(tmp_path: Path) -> None:
-    # A window long enough that one pause of half a second, which the tests beside this one may cause, is not yet what the
-    # slowest hundredth of the requests consists of.
+    # So long a window that a pause of half a second, which the tests beside this one may cause, does not make up the
+    # slowest hundredth of the requests.
     process = await asyncio.create_subprocess_exec(
         CHRONICLE, "demo", "--database", "postgres", "--duration", "24", "--seed", "5",
         cwd=tmp_path, env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

@@ -327,8 +327,8 @@ async def test_an_interrupted_rebuild_leaves_the_read_model_as_it_was_and_the_ne
 
 
 class StoodStill(Rebuild):
-    """A rebuild that stands still, just before the switch, for so long that its lease runs out and another rebuild begins
-    and ends."""
+    """A rebuild that stands still just before the switch, for so long that its lease runs out and another rebuild is
+    begun and done."""
 
     bench: EventBench
     stood = False
