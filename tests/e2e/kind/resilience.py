@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .machine import Object, run, until
-from .world import CLUSTER, OPERATOR_NAMESPACE, Ledger, World
+from .world import CLUSTER, OPERATOR_NAMESPACE, Ledger, World, staying
 
 DECIDED = ("Passed", "Failed", "Inconclusive", "NotApplicable", "Aborted")
 EXPERIMENTS = "podchaos.chaos-mesh.org,networkchaos.chaos-mesh.org"
@@ -110,8 +110,8 @@ def kill_operator(world: World) -> bool:
     """Kill the operator without grace; whether there was one to kill."""
     pods = world.kubectl.list("pods", OPERATOR_NAMESPACE, "app.kubernetes.io/name=chronicle-operator")
     at_work = [
-        it for it in pods if not it["metadata"].get("deletionTimestamp")
-        and any("running" in container["state"] for container in it["status"].get("containerStatuses", []))
+        it for it in staying(pods)
+        if any("running" in container["state"] for container in it["status"].get("containerStatuses", []))
     ]  # fmt: skip
     for it in at_work:
         world.kubectl("-n", OPERATOR_NAMESPACE, "delete", "pod", it["metadata"]["name"], "--grace-period=0", "--force",

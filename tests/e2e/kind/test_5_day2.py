@@ -9,7 +9,7 @@ import pytest
 
 from .children import back_again, identity
 from .machine import CommandFailed, Object, until
-from .world import CHART, COCKROACH_IMAGE, OPERATOR_NAMESPACE, Ledger, World
+from .world import CHART, COCKROACH_IMAGE, OPERATOR_NAMESPACE, Ledger, World, staying
 
 
 def test_the_charts_own_test_posts_a_transfer_and_reads_it_back(first: Ledger, world: World) -> None:
@@ -113,7 +113,6 @@ def has_replicas(ledger: Ledger, count: int) -> bool:
 def ready_pods(ledger: Ledger, component: str) -> list[Object]:
     return [
         pod
-        for pod in ledger.pods(component)
-        if not pod["metadata"].get("deletionTimestamp")
-        and any(it["type"] == "Ready" and it["status"] == "True" for it in pod["status"].get("conditions", []))
+        for pod in staying(ledger.pods(component))
+        if any(it["type"] == "Ready" and it["status"] == "True" for it in pod["status"].get("conditions", []))
     ]

@@ -112,8 +112,13 @@ class Ledger:
 
     def data_plane(self) -> set[str]:
         """Return the uids of the pods that make up the ledger, without those on their way out."""
-        found = (it["metadata"] for component in ("cockroachdb", "nats", "api") for it in self.pods(component))
-        return {it["uid"] for it in found if not it.get("deletionTimestamp")}
+        components = ("cockroachdb", "nats", "api")
+        return {it["metadata"]["uid"] for component in components for it in staying(self.pods(component))}
+
+
+def staying(pods: list[Object]) -> list[Object]:
+    """Return those that are not on their way out: a deleted pod is listed until it has ended."""
+    return [it for it in pods if not it["metadata"].get("deletionTimestamp")]
 
 
 def inverse(patch: Object, before: Object) -> Object:
@@ -151,7 +156,7 @@ class World:
 
         def alone() -> Object | None:
             pods = self.kubectl.list("pods", OPERATOR_NAMESPACE, "app.kubernetes.io/name=chronicle-operator")
-            alive = [it for it in pods if not it["metadata"].get("deletionTimestamp")]
+            alive = staying(pods)
             return alive[0] if len(alive) == 1 else None
 
         return until("there is one operator pod", alone, seconds=60)
