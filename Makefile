@@ -26,15 +26,17 @@ test: $(VENV)/.dev ## Lint, unit and integration tests, on real servers
 	$(MAKE) --no-print-directory integration
 
 ##@ Develop
-.PHONY: setup lint format unit integration bench lock generate clean
+.PHONY: setup lint format unit integration bench fuzz mutants sbom lock generate release clean
 setup: $(VENV)/.dev ## Create .venv with everything that development needs
 
-lint: $(VENV)/.dev ## Format, lint, types, import contracts, generated files
+lint: $(VENV)/.dev ## Format, lint, types, end-to-end tests collect, import contracts, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/pytest --collect-only --quiet --quiet tests/e2e >/dev/null
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/generate.py --check
+	$(BIN)/python scripts/promises.py
 	scripts/lint-charts.sh
 
 format: $(VENV)/.dev ## Format the code and mend what can be mended
@@ -51,13 +53,28 @@ integration: $(VENV)/.dev ## The tests on real servers of this machine
 bench: $(VENV)/.dev ## Measure; results as a table and as JSON in tests/bench/results/
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
+fuzz: $(VENV)/.dev ## 20,000 schema-aware and hostile requests against three replicas, on each database; a proof at the end
+	$(BIN)/python -m tests.fuzz $(FUZZ_ARGS)
+
+mutants: $(VENV)/.dev ## Change pure code in one place at a time, and see whether the unit tests notice (docs/mutants.md)
+	$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)
+
 generate: $(VENV)/.dev ## Write openapi.json, the CRD and the manifests anew from the code
 	$(BIN)/python scripts/generate.py
 
 lock: ## Resolve the dependencies anew (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/runtime.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra local --group build pyproject.toml -c requirements/runtime.lock -o requirements/local.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra local --group dev pyproject.toml -c requirements/local.lock -o requirements/dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra operator --extra chaos pyproject.toml -o requirements/runtime.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group build -o requirements/build.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra operator --extra local --group build pyproject.toml -c requirements/runtime.lock -c requirements/build.lock -o requirements/local.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra operator --extra local --group dev pyproject.toml -c requirements/local.lock -o requirements/dev.lock
+
+sbom: $(VENV)/.dev ## Write dist/sbom.cdx.json: what the image installs, with versions and hashes (CycloneDX)
+	mkdir -p dist
+	$(BIN)/python -m cyclonedx_py requirements requirements/runtime.lock --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-format JSON --output-file dist/sbom.cdx.json
+
+release: $(VENV)/.dev ## Build what a release publishes into dist/ (VERSION=0.1.0; RELEASE_ARGS="--image … --url …")
+	$(BIN)/python scripts/release.py $(or $(VERSION),$(error name the version: make release VERSION=0.1.0)) $(RELEASE_ARGS)
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) runs dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache tests/bench/results
@@ -79,12 +96,14 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Two marks: what the demo needs, and what development needs on top of it.
-$(VENV)/.local: requirements/local.lock pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/local.lock
+$(VENV)/.local: requirements/build.lock requirements/local.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes -r requirements/local.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+$(VENV)/.dev: requirements/build.lock requirements/dev.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes -r requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@ $(VENV)/.local

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run the failure scenarios on the compose stack: ./scripts/chaos-test.sh [SCENARIO...] (none: all five). Options of
-# `chronicle scenario run` may follow, such as --seed 7 or --duration 60. CHRONICLE_PORT is the load balancer's port,
-# from the environment or from .env, as for `docker compose`.
+# `chronicle scenario run` may follow, such as --seed 7 or --duration 60. COMPOSE_PROJECT_NAME and CHRONICLE_PORT say which
+# stack is meant, from the environment or from .env, as for `docker compose`.
 # Exit status: 0 all passed, 1 any failed, 2 usage or no stack, 3 inconclusive or aborted.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -52,10 +52,5 @@ for signal in INT TERM HUP; do
 	trap "hand_on $signal" "$signal"
 done
 
-port=${CHRONICLE_PORT-}
-if [ -z "${CHRONICLE_PORT+set}" ] && [ -f .env ]; then
-	port=$(sed -n "s/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}CHRONICLE_PORT[[:space:]]*=[[:space:]]*[\"']\{0,1\}\([0-9]*\).*/\2/p" .env | tail -n 1)
-fi
-
-run "$python" -m chronicle_chaos.injectors.compose_stack "http://127.0.0.1:${port:-8080}" "$target" || exit "$status"
+run .venv/bin/chronicle compose-target "$target" || exit "$status"
 run .venv/bin/chronicle scenario run --target "$target" "$@" || exit "$status"

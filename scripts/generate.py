@@ -1,6 +1,7 @@
 """Write the files that are generated from the code, or check (`--check`) that what is committed is what the code says.
 
-Generated: openapi.json from the HTTP API; the CRD and the plain manifests from the operator's typed spec.
+Generated: openapi.json from the HTTP API; the CRD and the plain manifests from the operator's typed spec; the users of
+NATS of the local mode and the compose stack from the rights that processes have there.
 Exit status: 0 nothing to do or written; 1 with `--check` where a file differs; 2 usage.
 """
 
@@ -12,16 +13,19 @@ import json
 import sys
 from pathlib import Path
 
-from chronicle_ledger.api import openapi
-from chronicle_operator import packaging
+from chronicle_ledger.api import app
+from chronicle_ledger.events import permissions
+from chronicle_operator.packaging import packaging
 
 ROOT = Path(__file__).parents[1]
 
 
 def generated() -> dict[str, str]:
     """Everything that the code decides: path relative to the repository's root, and text."""
-    files = {"openapi.json": json.dumps(openapi.document(), indent=2, ensure_ascii=False) + "\n"}
+    files = {"openapi.json": json.dumps(app.document(), indent=2, ensure_ascii=False) + "\n"}
     files.update(packaging.files())
+    for folder in ("chaos/chronicle_chaos/local", "deploy/compose"):
+        files[f"{folder}/nats-users.conf"] = permissions.configuration()
     return files
 
 
