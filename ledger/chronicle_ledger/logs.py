@@ -10,6 +10,16 @@ from typing import Literal
 import structlog
 from structlog.typing import Processor
 
+from chronicle_ledger.concealed import without_passwords
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Renders a record without the passwords of the URLs that the process was given."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return without_passwords(super().format(record))
+
 
 def configure(level: str = "info", style: Literal["json", "console"] = "json") -> None:
     """Send structlog's and the standard library's records to stderr in one format (stdout is for data)."""
@@ -36,7 +46,7 @@ def configure(level: str = "info", style: Literal["json", "console"] = "json") -
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        _Formatter(
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
         )
@@ -45,8 +55,10 @@ def configure(level: str = "info", style: Literal["json", "console"] = "json") -
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Their info lines repeat what the service says itself.
-    for noisy in ("uvicorn", "uvicorn.error", "psycopg.pool", "nats"):
+    for noisy in ("uvicorn", "psycopg.pool", "nats"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    # Its warnings are about what callers send that is no HTTP, a line each, as many as callers like.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

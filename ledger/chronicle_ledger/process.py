@@ -16,22 +16,16 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, NoReturn, Protocol
-
-import uvicorn
+from typing import NoReturn, Protocol
 
 from chronicle_ledger import logs, metrics
 from chronicle_ledger.ending import end
+from chronicle_ledger.listener import sockets
+from chronicle_ledger.listener.server import ASGIApp, Listener, certificates, configuration
 from chronicle_ledger.settings import Settings
 from chronicle_ledger.watch import reload_on_change
 
 log = logs.get(__name__)
-
-BACKLOG = 2048
-"""Connections that may wait to be accepted."""
-
-ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class ProcessError(Exception):
@@ -89,22 +83,13 @@ class Lifecycle:
                 await self._hurried.wait()
 
 
-class Listener(uvicorn.Server):
-    """uvicorn's server without its signal handlers: the process, not the listener, decides when to end."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield
-
-
 async def serve(settings: Settings, role: Role, app: ASGIApp, lifecycle: Lifecycle) -> int:
     """Run `role` beside `app` until a signal or a failure; return the exit status. Raises ProcessError."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lifecycle.begin_drain)
     listening = _bind(settings)
-    listener = Listener(_configuration(settings, app))
+    listener = _listener(settings, app)
     background: list[asyncio.Task[None]] = []
     try:
         await role.start()
@@ -158,50 +143,27 @@ def _report(*tasks: asyncio.Task[None]) -> bool:
 
 def _bind(settings: Settings) -> socket.socket:
     try:
-        family = socket.getaddrinfo(settings.listen_host, settings.listen_port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((settings.listen_host, settings.listen_port))
-        listening.listen(BACKLOG)  # from here callers wait instead of being refused
+        return sockets.bound(settings.listen_host, settings.listen_port)
     except OSError as error:
         raise ProcessError(
             f"cannot listen on {settings.listen_host}:{settings.listen_port} ({error.strerror}):"
             " change CHRONICLE_LISTEN_HOST or CHRONICLE_LISTEN_PORT, or end what listens there"
         ) from None
-    return listening
 
 
-def _configuration(settings: Settings, app: ASGIApp) -> uvicorn.Config:
-    configuration = uvicorn.Config(
-        app,
-        loop="none",  # `run` below has chosen it
-        interface="asgi3",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        access_log=False,  # a line a request costs more than the request; see CHRONICLE_LOG_REQUESTS
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=75,  # longer than the 60 s of common load balancers, so that they close first
-        timeout_graceful_shutdown=max(1, int(settings.drain_timeout)),
-        ssl_certfile=settings.tls_cert_file,
-        ssl_keyfile=str(settings.tls_key_file) if settings.tls_key_file else None,
-    )
+def _listener(settings: Settings, app: ASGIApp) -> Listener:
     try:
-        configuration.load()
+        return Listener(configuration(settings, app))
     except OSError as error:  # ssl.SSLError is one
         raise ProcessError(f"CHRONICLE_TLS_CERT_FILE or CHRONICLE_TLS_KEY_FILE cannot be used: {error}") from None
-    return configuration
 
 
 def _reload_certificates(settings: Settings, listener: Listener) -> list[asyncio.Task[None]]:
     """New handshakes take a renewed certificate; connections that exist keep theirs, so nobody is cut off."""
-    context, certificate, key = listener.config.ssl, settings.tls_cert_file, settings.tls_key_file
-    if context is None or certificate is None or key is None:
+    current = certificates(settings, listener)
+    if current is None or settings.tls_cert_file is None or settings.tls_key_file is None:
         return []
-    watching = reload_on_change([certificate, key], lambda: context.load_cert_chain(certificate, key))
+    watching = reload_on_change([settings.tls_cert_file, settings.tls_key_file], current.load)
     return [asyncio.create_task(watching, name="certificates")]
 
 

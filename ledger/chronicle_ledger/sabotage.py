@@ -10,9 +10,7 @@ import os
 from collections.abc import Mapping
 from enum import StrEnum
 
-VARIABLE = "CHRONICLE_SABOTAGE"
-PERMISSION = "CHRONICLE_SABOTAGE_ALLOWED"
-PERMISSION_VALUE = "yes-this-ledger-is-a-test"
+from chronicle_contract.sabotage import PERMISSION, PERMISSION_VALUE, VARIABLE
 
 
 class Sabotage(StrEnum):
@@ -29,7 +27,7 @@ class Sabotage(StrEnum):
     MINORITY_REJECTION = "minority-rejection"
     """A write is accepted although the database is unavailable, and is never stored."""
     BALANCE_FLOOR = "balance-floor"
-    """Floors are not evaluated and the database's own check is dropped."""
+    """Floors are not evaluated, and `chronicle migrate` drops the database's own check."""
     RELAY_EARLY_DELETE = "relay-early-delete"
     """The relay deletes a row before JetStream has acknowledged its message."""
 

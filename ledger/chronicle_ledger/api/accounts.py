@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from typing import Final
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 from msgspec import UnsetType
 
-from chronicle_ledger.api import answers, cursors, examples, links, posting, preconditions
-from chronicle_ledger.api.access import Role
-from chronicle_ledger.api.bodies import Body, check_metadata
-from chronicle_ledger.api.call import Answer, Call
-from chronicle_ledger.api.idempotency import HEADER, identify
-from chronicle_ledger.api.operation import operation
-from chronicle_ledger.api.parameters import (
+from chronicle_ledger.api import answers, examples, links, posting
+from chronicle_ledger.api.schemas import OpenAccountRequest, UpdateAccountRequest
+from chronicle_ledger.domain.account import AccountKind, AccountStatus
+from chronicle_ledger.domain.canonical import timestamp
+from chronicle_ledger.domain.commands import UNSET, Command, OpenAccount, UpdateAccount
+from chronicle_ledger.posting.service import Posted
+from chronicle_ledger.store import reads
+from chronicle_ledger.web import cursors, preconditions
+from chronicle_ledger.web.access import Role
+from chronicle_ledger.web.bodies import Body, check_metadata
+from chronicle_ledger.web.call import Answer, Call
+from chronicle_ledger.web.idempotency import HEADER, Identity, anonymous, identify
+from chronicle_ledger.web.operation import operation
+from chronicle_ledger.web.parameters import (
     CURRENCY,
     CURSOR,
     DRY_RUN,
@@ -21,17 +28,9 @@ from chronicle_ledger.api.parameters import (
     LIMIT,
     OPTIONAL_KEY,
     Parameter,
-    Query,
     invalid,
-    path_id,
     path_uuid,
 )
-from chronicle_ledger.api.schemas import OpenAccountRequest, UpdateAccountRequest
-from chronicle_ledger.domain.account import AccountKind, AccountStatus
-from chronicle_ledger.domain.canonical import timestamp
-from chronicle_ledger.domain.commands import UNSET, OpenAccount, UpdateAccount
-from chronicle_ledger.domain.transaction import Transaction
-from chronicle_ledger.store import reads
 
 OPEN: Final = Body(OpenAccountRequest)
 UPDATE: Final = Body(UpdateAccountRequest)
@@ -39,44 +38,9 @@ UPDATE: Final = Body(UpdateAccountRequest)
 ETAG: Final = {"ETag": 'The account\'s version as a strong entity tag, such as "7".'}
 
 
-@posting.posts(
-    "/v1/accounts",
-    id="openAccount",
-    tag="accounts",
-    summary="Open an account",
-    answer=answers.AccountAnswer,
-    body=OPEN,
-    problems=(*posting.PROBLEMS, "account_exists", "insufficient_funds"),
-    answer_headers=ETAG,
-    links=links.OF_ACCOUNT,
-    example=examples.OPEN_ACCOUNT,
-)
-async def open_account(call: Call) -> Answer:
-    """An account starts empty, at version 1. `floor` is its lowest balance: 0 unless said otherwise, null for none.
-
-    A floor below 0 or null is credit, which needs the role admin. Without `id`, the idempotency key decides the id.
-    """
-    body: OpenAccountRequest = await OPEN.read(call)
-    check_metadata(body.metadata)
-    if body.floor is None or body.floor < 0:
-        call.principal.require(Role.ADMIN)
-    if body.id is not None and body.id.version == 5:
-        raise invalid("id", "UUIDs of version 5 are the ledger's own; use version 4 or 7")
-    identity, fingerprint = identify(call, "/v1/accounts", body)
-    command = OpenAccount(
-        id=identity,
-        fingerprint=fingerprint,
-        account_id=body.id or uuid5(identity, "account"),
-        currency=body.currency,
-        floor=body.floor,
-        metadata=body.metadata,
-    )
-    posted, status, headers = await posting.post(call, command)
-    return Answer(status, _opened(posted.transaction), {**headers, "etag": preconditions.etag(1)})
-
-
-def _opened(transaction: Transaction) -> answers.AccountAnswer:
-    """The account as it was when it was opened, so that a replay answers what the first request answered."""
+def _opened(posted: Posted) -> answers.AccountAnswer:
+    """Return the account as it was opened, so that a replay answers what the first request answered."""
+    transaction = posted.transaction
     details = transaction.details
     return answers.AccountAnswer(
         id=UUID(details["account_id"]),
@@ -94,6 +58,40 @@ def _opened(transaction: Transaction) -> answers.AccountAnswer:
     )
 
 
+_SHOWN: Final = posting.Shown(answers.AccountAnswer, _opened, {"etag": preconditions.etag(1)}, ETAG)
+
+
+@posting.posts(
+    "/v1/accounts",
+    id="openAccount",
+    tag="accounts",
+    summary="Open an account",
+    body=OPEN,
+    shown=_SHOWN,
+    problems=(*posting.PROBLEMS, "account_exists", "insufficient_funds"),
+    links=links.OF_ACCOUNT,
+    example=examples.OPEN_ACCOUNT,
+)
+def open_account(call: Call[OpenAccountRequest], identity: Identity) -> Command:
+    """An account starts empty, at version 1. `floor` is its lowest balance: 0 unless said otherwise, null for none.
+
+    A floor below 0 or null is credit, which needs the role admin. Without `id`, the idempotency key decides the id.
+    """
+    body = call.body
+    check_metadata(body.metadata)
+    if body.floor is None or body.floor < 0:
+        call.principal.require(Role.ADMIN)
+    if body.id is not None and body.id.version == 5:
+        raise invalid("id", "UUIDs of version 5 are the ledger's own; use version 4 or 7")
+    return OpenAccount(
+        **identity,
+        account_id=body.id or uuid5(identity["id"], "account"),
+        currency=body.currency,
+        floor=body.floor,
+        metadata=body.metadata,
+    )
+
+
 @operation(
     "GET",
     "/v1/accounts/{account_id}",
@@ -108,16 +106,17 @@ def _opened(transaction: Transaction) -> answers.AccountAnswer:
     ),
     problems=("account_not_found", "validation_failed"),
     answer_headers=ETAG,
+    not_modified=True,
 )
-async def get_account(call: Call) -> Answer:
+async def get_account(call: Call[None]) -> Answer:
     """A strong read: it shows every posting that was answered before it was asked."""
-    account_id = path_id(call, "account_id")
-    Query(call)
-    account = await reads.get_account(call.service.database, account_id)
-    headers = {"etag": preconditions.etag(account.version)}
-    if preconditions.unchanged(call, account.version):
+    standing = await reads.get_standing(call.service.database, call.id)
+    version = standing.account.version
+    headers = {"etag": preconditions.etag(version)}
+    # When a hold's time comes, what is available changes without a new version, until its expiry makes one.
+    if not standing.over and preconditions.unchanged(call, version):
         return Answer(304, b"", headers)
-    return Answer(200, answers.account(account), headers)
+    return Answer(200, answers.account(standing), headers)
 
 
 @operation(
@@ -145,26 +144,22 @@ async def get_account(call: Call) -> Answer:
     answer_headers=ETAG,
     example=examples.UPDATE_ACCOUNT,
 )
-async def update_account(call: Call) -> Answer:
+async def update_account(call: Call[UpdateAccountRequest]) -> Answer:
     """What is left out stays as it is. A closed account stays closed; only an empty one can be closed.
 
     The answer is the account after the change, read again. With `dry_run=true` it is the account as it is.
     """
-    account_id = path_id(call, "account_id")
-    body: UpdateAccountRequest = await UPDATE.read(call)
+    account_id, body = call.id, call.body
     if all(isinstance(member, UnsetType) for member in (body.status, body.floor, body.metadata)):
         raise invalid("body", "give at least one of status, floor, metadata")
     if not isinstance(body.metadata, UnsetType):
         check_metadata(body.metadata)
-    identity, fingerprint = uuid4(), b"\x00" * 32
-    if call.header(HEADER):
-        identity, fingerprint = identify(call, f"/v1/accounts/{account_id}", body)
+    identity = identify(call, f"/v1/accounts/{account_id}") if call.header(HEADER) else anonymous(call)
     version = posting.expected_version(
         call, None if isinstance(body.expected_version, UnsetType) else body.expected_version
     )
     command = UpdateAccount(
-        id=identity,
-        fingerprint=fingerprint,
+        **identity,
         account_id=account_id,
         status=UNSET if isinstance(body.status, UnsetType) else AccountStatus(body.status),
         floor=UNSET if isinstance(body.floor, UnsetType) else body.floor,
@@ -172,8 +167,8 @@ async def update_account(call: Call) -> Answer:
         expected_versions={} if version is None else {account_id: version},
     )
     _, _, headers = await posting.post(call, command)
-    account = await reads.get_account(call.service.database, account_id)
-    return Answer(200, answers.account(account), {**headers, "etag": preconditions.etag(account.version)})
+    standing = await reads.get_standing(call.service.database, account_id)
+    return Answer(200, answers.account(standing), {**headers, "etag": preconditions.etag(standing.account.version)})
 
 
 @operation(
@@ -193,9 +188,9 @@ async def update_account(call: Call) -> Answer:
     ),
     problems=("validation_failed", "invalid_cursor"),
 )
-async def list_accounts(call: Call) -> Answer:
+async def list_accounts(call: Call[None]) -> Answer:
     """In order of id. Accounts of kind `system` stand for the world outside the ledger."""
-    query = Query(call, "cursor", "limit", "currency", "status", "kind")
+    query = call.query
     page = await reads.list_accounts(
         call.service.database,
         cursor=cursors.decode(query.text("cursor"), UUID),
@@ -204,10 +199,9 @@ async def list_accounts(call: Call) -> Answer:
         status=query.choice("status", AccountStatus),
         kind=query.choice("kind", AccountKind),
     )
-    return Answer(
-        200,
-        answers.AccountPage([answers.account(account) for account in page.items], cursors.following(page.next_cursor)),
-    )
+    accounts = [answers.account(item) for item in page.items if isinstance(item, reads.Standing)]
+    following = cursors.following(page.next_cursor)
+    return Answer(200, answers.AccountPage(accounts, following, answers.unreadable(page.items)))
 
 
 OPERATIONS = (open_account, get_account, update_account, list_accounts)

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from chronicle_ledger.domain.account import Account, AccountKind, AccountStatus
+from chronicle_ledger.domain.account import AccountKind, AccountStatus
 from chronicle_ledger.domain.canonical import timestamp
 from chronicle_ledger.domain.transaction import Entry, Hold, HoldState, Transaction, TransactionKind
+from chronicle_ledger.store.reads import Standing, Unreadable
 
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Subject = Annotated[
+    str | None,
+    Meta(
+        description="Who posted it: the subject of the key; `anyone` where no keys are set, `chronicle` for the service"
+        " itself; null for what was posted before subjects were recorded."
+    ),
+]
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="SHA-256 in hexadecimal; see the hash chain.")]
 
 
 class AccountAnswer(Struct, frozen=True):
-    """An account as of `version`; money in minor units. `available` is balance less what is held."""
+    """An account as of `version`; money in minor units. `available` is the balance less what is held.
+
+    A hold that is over no longer counts in `available`; it stays in `held` until its expiry is posted.
+    """
 
     id: UUID
     currency: str
@@ -51,6 +63,7 @@ class TransactionAnswer(Struct, frozen=True):
     kind: TransactionKind
     posted_at: Moment
     effective_at: Moment
+    posted_by: Subject
     metadata: dict[str, Any]
     details: dict[str, Any]
     reverses: UUID | None
@@ -72,11 +85,22 @@ class HoldAnswer(Struct, frozen=True):
     transaction: TransactionAnswer | None
 
 
-class AccountPage(Struct, frozen=True):
-    """One page of accounts; next_cursor is null on the last."""
+class UnreadableItem(Struct, frozen=True, omit_defaults=True):
+    """An item of a page whose row is none that a ledger writes: an account by `id`, an entry by `version`. Somebody
+    changed the database; `chronicle proof` locates what."""
+
+    code: Literal["row_unreadable"]
+    id: UUID | None = None
+    version: int | None = None
+
+
+class AccountPage(Struct, frozen=True, omit_defaults=True):
+    """One page of accounts; next_cursor is null on the last. `unreadable` is there where rows cannot be read, and names
+    those that `accounts` leaves out."""
 
     accounts: list[AccountAnswer]
     next_cursor: str | None
+    unreadable: list[UnreadableItem] = []
 
 
 class HistoryEntry(EntryAnswer, frozen=True, kw_only=True):
@@ -84,13 +108,16 @@ class HistoryEntry(EntryAnswer, frozen=True, kw_only=True):
 
     transaction_id: UUID
     posted_at: Moment
+    posted_by: Subject
 
 
-class EntryPage(Struct, frozen=True):
-    """One page of an account's entries, oldest first; next_cursor is null on the last."""
+class EntryPage(Struct, frozen=True, omit_defaults=True):
+    """One page of an account's entries, oldest first; next_cursor is null on the last. `unreadable` is there where rows
+    cannot be read, and names those that `entries` leaves out."""
 
     entries: list[HistoryEntry]
     next_cursor: str | None
+    unreadable: list[UnreadableItem] = []
 
 
 class BalanceAnswer(Struct, frozen=True):
@@ -120,17 +147,6 @@ class BatchAnswer(Struct, frozen=True):
     results: list[BatchResult]
 
 
-class ProblemAnswer(Struct, frozen=True):
-    """RFC 9457. `code` is stable; `instance` is the request's id; more members give the figures of the case."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    instance: str
-
-
 class StatusAnswer(Struct, frozen=True):
     """A probe's answer."""
 
@@ -138,15 +154,16 @@ class StatusAnswer(Struct, frozen=True):
     reason: str | None = None
 
 
-def account(value: Account) -> AccountAnswer:
+def account(standing: Standing) -> AccountAnswer:
     """An account as it is answered."""
+    value = standing.account
     return AccountAnswer(
         id=value.id,
         currency=value.currency,
         kind=value.kind,
         balance=value.balance,
         held=value.held,
-        available=value.available,
+        available=standing.available,
         floor=value.floor,
         version=value.version,
         status=value.status,
@@ -154,6 +171,11 @@ def account(value: Account) -> AccountAnswer:
         created_at=timestamp(value.created_at),
         updated_at=timestamp(value.updated_at),
     )
+
+
+def unreadable(items: Iterable[object]) -> list[UnreadableItem]:
+    """Those of a page's items that cannot be read."""
+    return [UnreadableItem("row_unreadable", item.id, item.version) for item in items if isinstance(item, Unreadable)]
 
 
 def entry(value: Entry) -> EntryAnswer:
@@ -176,6 +198,7 @@ def transaction(value: Transaction) -> TransactionAnswer:
         kind=value.kind,
         posted_at=timestamp(value.posted_at),
         effective_at=timestamp(value.effective_at),
+        posted_by=value.posted_by,
         metadata=dict(value.metadata),
         details=dict(value.details),
         reverses=value.reverses,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -23,20 +24,29 @@ from chronicle_ledger.api import (
     transfers,
     views,
 )
-from chronicle_ledger.api.edge import Edge
-from chronicle_ledger.api.operation import Operation, OperationRoute, routes
-from chronicle_ledger.api.problems import Problem
-from chronicle_ledger.api.service import Service
-from chronicle_ledger.api.switch import Switch
+from chronicle_ledger.web import docs_page, openapi
+from chronicle_ledger.web.edge import Edge
+from chronicle_ledger.web.operation import Operation, OperationRoute, routes
+from chronicle_ledger.web.problems import Problem
+from chronicle_ledger.web.service import Service
+from chronicle_ledger.web.switch import Switch
 
 MODULES: Final = (transfers, batch, transactions, accounts, holds, history, views, events, proof, probes)
 """The modules with operations; the busiest first, since routes are tried in this order."""
 
 TITLE: Final = "ChronicleLedger"
+TAGS: Final = (
+    {"name": "accounts", "description": "Accounts, their history and their balance at any moment."},
+    {"name": "transactions", "description": "Postings. Each is written whole or not at all, and once."},
+    {"name": "holds", "description": "Money set aside, to be captured or given back."},
+    {"name": "events", "description": "The read model, the stream of transactions, and the proof that all agree."},
+    {"name": "operation", "description": "Health and figures, for those who run the service."},
+)
 DESCRIPTION: Final = (
     "A double-entry ledger. Amounts are integers of minor units. Every POST carries an Idempotency-Key, by which a"
     " retry is always safe: the same request is posted once. Refusals are problem documents (RFC 9457) with a stable"
-    " `code`."
+    " `code`. HEAD answers as GET does, without the body."
+    " Integers are signed and have 64 bits: sums may exceed 2^53 - 1, past which JavaScript's JSON.parse loses digits."
 )
 
 
@@ -51,20 +61,25 @@ def framework() -> FastAPI:
         title=TITLE,
         description=DESCRIPTION,
         version=__version__,
+        docs_url=None,  # of a page of our own, which loads nothing from elsewhere
         redoc_url=None,
         redirect_slashes=False,
         exception_handlers={HTTPException: _unrouted},
     )
-    app.router.routes[:0] = routes(operations())
+    app.router.routes[:0] = [*routes(operations()), *docs_page.routes()]
     return app
+
+
+@lru_cache(maxsize=1)
+def document() -> dict[str, Any]:
+    """Return the document that `openapi.json` in the repository holds and /openapi.json answers."""
+    return openapi.document(operations(), framework().routes, title=TITLE, description=DESCRIPTION, tags=TAGS)
 
 
 def build(service: Service) -> Edge:
     """The whole ASGI application."""
-    from chronicle_ledger.api import openapi
-
     app = framework()
-    app.openapi = openapi.document  # type: ignore[method-assign]
+    app.openapi = document  # type: ignore[method-assign]
     listed = [route for route in app.router.routes if isinstance(route, OperationRoute)]
     return Edge(Switch(app, listed), service)
 
@@ -88,8 +103,9 @@ async def _unrouted(request: Request, error: Exception) -> Response:
 
 def _allowed(request: Request) -> set[str]:
     app: FastAPI = request.app
-    return {
+    found = {
         route.operation.method
         for route in app.router.routes
         if isinstance(route, OperationRoute) and route.matches(request.scope)[0] is not Match.NONE
     }
+    return found | {"HEAD"} if "GET" in found else found

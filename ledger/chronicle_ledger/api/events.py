@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator
 from enum import StrEnum
 
-from chronicle_ledger.api.access import Role
-from chronicle_ledger.api.call import Answer, Call
-from chronicle_ledger.api.operation import operation
-from chronicle_ledger.api.parameters import Parameter, Query, invalid
-from chronicle_ledger.api.problems import Problem
-from chronicle_ledger.api.stream import EventStream
 from chronicle_ledger.events.feed import BadPosition, Item, Position, feed
+from chronicle_ledger.web.access import ANYONE, Admission, Role
+from chronicle_ledger.web.call import Answer, Call
+from chronicle_ledger.web.operation import operation
+from chronicle_ledger.web.parameters import Parameter, invalid
+from chronicle_ledger.web.problems import Problem
+from chronicle_ledger.web.stream import EventStream
 
 KEEP_ALIVE_SECONDS = 10
 
@@ -37,14 +38,14 @@ class Start(StrEnum):
         Parameter("Last-Event-ID", "header", {"type": "string"}, "Go on after this event."),
         Parameter("from", "query", {"type": "string", "enum": ["start", "now"]}, "Where to begin without it."),
     ),
-    problems=("validation_failed", "events_unavailable"),
+    problems=("validation_failed", "too_many_streams", "events_unavailable"),
 )
-async def stream_events(call: Call) -> Answer:
+async def stream_events(call: Call[None]) -> Answer:
     """Each event `transaction` has the transaction as JSON and an id to resume with. At least once: know events by the
     transaction's id. An event `reset` says that the stream was made anew and is sent from its beginning. The answer
-    does not end; comments keep it alive, also while NATS is out."""
-    query = Query(call, "from")
-    start = query.choice("from", Start) or Start.NOW
+    does not end by itself; comments keep it alive, also while NATS is out. It ends when the key is revoked, and where
+    nothing of it is taken for 20 seconds. An instance serves 32 streams at once, 8 of one key."""
+    start = call.query.choice("from", Start) or Start.NOW
     last = call.header(b"last-event-id")
     try:
         after = Position.parse(last) if last else None
@@ -53,26 +54,33 @@ async def stream_events(call: Call) -> Answer:
     bus = call.service.events.bus
     if bus is None:
         raise Problem("events_unavailable", "This service has no event stream: CHRONICLE_NATS_URLS is not set.")
-    draining = call.service.lifecycle
-    items = feed(bus, after, from_start=start is Start.START, stopped=lambda: draining.draining)
-    return EventStream(200, None, chunks=encoded(items))
+    service, principal = call.service, call.principal
+    admission = Admission(service.keyring, call.header(b"authorization"), Role.READER)
+    ended = service.streams.take(principal.name, shared=principal is ANYONE)
+    items = feed(bus, after, from_start=start is Start.START, stopped=lambda: service.lifecycle.draining)
+    return EventStream(200, None, chunks=encoded(items, admission), ended=ended)
 
 
-async def encoded(items: AsyncIterator[Item]) -> AsyncIterator[bytes]:
-    """The feed in the format of server-sent events."""
-    yield b": the stream of transactions\n\n"
-    quiet = 0
-    async for item in items:
-        if item.position is None:
-            quiet += 1
-            if quiet % KEEP_ALIVE_SECONDS == 0:
-                yield b": still here\n\n"
-        elif item.data is None:
-            yield f"id: {item.position}\nevent: reset\ndata: {{}}\n\n".encode()
-        else:
-            quiet = 0
-            # A payload is canonical JSON on one line.
-            yield f"id: {item.position}\nevent: transaction\ndata: ".encode() + item.data + b"\n\n"
+async def encoded(items: AsyncGenerator[Item], admission: Admission) -> AsyncGenerator[bytes]:
+    """The feed in the format of server-sent events, as long as the caller may read it."""
+    async with contextlib.aclosing(items):
+        yield b": the stream of transactions\n\n"
+        quiet = 0
+        async for item in items:
+            if not admission.holds():
+                return
+            if item.position is None:
+                quiet += 1
+                if quiet % KEEP_ALIVE_SECONDS == 0:
+                    if not admission.holds(again=True):
+                        return
+                    yield b": still here\n\n"
+            elif item.data is None:
+                yield f"id: {item.position}\nevent: reset\ndata: {{}}\n\n".encode()
+            else:
+                quiet = 0
+                # A payload is canonical JSON on one line.
+                yield f"id: {item.position}\nevent: transaction\ndata: ".encode() + item.data + b"\n\n"
 
 
 OPERATIONS = (stream_events,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from chronicle_ledger.api.problems import ACCOUNT
+from chronicle_ledger.web.problems import ACCOUNT
 
 OTHER: Final = "8f3d9c56-2f0e-4d0b-8a52-3c3f6d2f9b7e"
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from chronicle_ledger.api import answers, cursors
-from chronicle_ledger.api.access import Role
-from chronicle_ledger.api.call import Answer, Call
-from chronicle_ledger.api.operation import operation
-from chronicle_ledger.api.parameters import CURSOR, LIMIT, MOMENT, Parameter, Query, invalid, path_id, path_uuid, window
+from msgspec.structs import replace
+
+from chronicle_ledger.api import answers
 from chronicle_ledger.domain.canonical import timestamp
 from chronicle_ledger.store import reads
+from chronicle_ledger.web import cursors
+from chronicle_ledger.web.access import Role
+from chronicle_ledger.web.bodies import in_range
+from chronicle_ledger.web.call import Answer, Call
+from chronicle_ledger.web.operation import operation
+from chronicle_ledger.web.parameters import CURSOR, LIMIT, MOMENT, Parameter, path_uuid, window
 
 
 @operation(
@@ -30,13 +34,12 @@ from chronicle_ledger.store import reads
     ),
     problems=("account_not_found", "validation_failed", "invalid_cursor"),
 )
-async def list_entries(call: Call) -> Answer:
+async def list_entries(call: Call[None]) -> Answer:
     """Oldest first. Versions are dense from 1, the opening, so a missing entry would show."""
-    account_id = path_id(call, "account_id")
-    query = Query(call, "cursor", "limit", "from", "to")
+    query = call.query
     page = await reads.list_entries(
         call.service.database,
-        account_id,
+        call.id,
         cursor=cursors.decode(query.text("cursor"), cursors.version) or 0,
         limit=query.limit(),
         since=query.moment("from"),
@@ -53,10 +56,13 @@ async def list_entries(call: Call) -> Answer:
             held_after=item.entry.held_after,
             transaction_id=item.transaction_id,
             posted_at=timestamp(item.posted_at),
+            posted_by=item.posted_by,
         )
         for item in page.items
+        if isinstance(item, reads.PostedEntry)
     ]
-    return Answer(200, answers.EntryPage(entries, cursors.following(page.next_cursor)))
+    following = cursors.following(page.next_cursor)
+    return Answer(200, answers.EntryPage(entries, following, answers.unreadable(page.items)))
 
 
 @operation(
@@ -71,20 +77,26 @@ async def list_entries(call: Call) -> Answer:
         path_uuid("account_id", "the account"),
         Parameter("at", "query", MOMENT, "The moment, by time of posting; without it, now."),
     ),
-    problems=("account_not_found", "validation_failed"),
+    problems=("account_not_found", "validation_failed", "moment_too_recent"),
 )
-async def get_balance(call: Call) -> Answer:
-    """By the time of posting, which never changes afterwards: a moment in the past gives the same answer for ever."""
-    account_id = path_id(call, "account_id")
-    query = Query(call, "at")
-    given = query.moment("at")
-    if given is not None and not 1900 <= given.year <= 9000:
-        raise invalid("at", "the year must be between 1900 and 9000")
+async def get_balance(call: Call[None]) -> Answer:
+    """By the time of posting. An answer for `at` is final: the same moment gives the same balance ever after.
+
+    So a moment of the last seconds is refused with `moment_too_recent` where a posting of that moment may still be on
+    its way; `latest` is the last moment that is final. Without `at` it is the balance now, and `available` leaves out
+    what is held by holds that are over; with `at`, `available` is what was posted.
+    """
+    account_id = call.id
+    given = call.query.moment("at")
+    if given is not None:
+        given = in_range(given, "at")
     database = call.service.database
     if given is None:
-        now = await reads.get_account(database, account_id)
+        standing = await reads.get_standing(database, account_id)
+        now = standing.account
         at = max(call.service.now(), now.updated_at)
-        return Answer(200, _balance(account_id, now.currency, at, now.balance, now.held, now.version))
+        balance = _balance(account_id, now.currency, at, now.balance, now.held, now.version)
+        return Answer(200, replace(balance, available=standing.available))
     found = await reads.balance_at(database, account_id, given)
     if found is None:
         account = await reads.get_account(database, account_id)

@@ -6,26 +6,29 @@ from datetime import timedelta
 from typing import Final
 
 from chronicle_ledger.api import answers, examples, links, posting
-from chronicle_ledger.api.access import Role
-from chronicle_ledger.api.bodies import Body, check_metadata
-from chronicle_ledger.api.call import Answer, Call
-from chronicle_ledger.api.idempotency import identify
-from chronicle_ledger.api.operation import operation
-from chronicle_ledger.api.parameters import IF_MATCH, Query, path_id, path_uuid
 from chronicle_ledger.api.schemas import CaptureRequest, HoldRequest, PlainRequest
 from chronicle_ledger.domain.commands import CaptureHold, Command, PlaceHold, ReleaseHold
+from chronicle_ledger.posting.service import Posted
 from chronicle_ledger.store import reads
+from chronicle_ledger.web.access import Role
+from chronicle_ledger.web.bodies import Body, check_metadata
+from chronicle_ledger.web.call import Answer, Call
+from chronicle_ledger.web.idempotency import Identity
+from chronicle_ledger.web.operation import operation
+from chronicle_ledger.web.parameters import IF_MATCH, path_uuid
 
 HOLD: Final = Body(HoldRequest)
 CAPTURE: Final = Body(CaptureRequest, optional=True)
 RELEASE: Final = Body(PlainRequest, optional=True)
 
 
-async def _post(call: Call, command: Command) -> Answer:
-    posted, status, headers = await posting.post(call, command)
+def _hold(posted: Posted) -> answers.HoldAnswer:
     if posted.hold is None:
-        raise AssertionError(f"posting {command.id} brought no hold")
-    return Answer(status, answers.hold(posted.hold, posted.transaction), headers)
+        raise AssertionError(f"posting {posted.transaction.id} brought no hold")
+    return answers.hold(posted.hold, posted.transaction)
+
+
+_SHOWN: Final = posting.Shown(answers.HoldAnswer, _hold)
 
 
 @posting.posts(
@@ -33,36 +36,32 @@ async def _post(call: Call, command: Command) -> Answer:
     id="createHold",
     tag="holds",
     summary="Set money aside",
-    answer=answers.HoldAnswer,
+    shown=_SHOWN,
     body=HOLD,
     parameters=(IF_MATCH,),
-    problems=(*posting.MONEY_PROBLEMS, "precondition_failed", "invalid_precondition"),
+    problems=posting.MONEY_PROBLEMS,
     links=links.OF_HOLD,
     example=examples.HOLD,
 )
-async def create_hold(call: Call) -> Answer:
+def create_hold(call: Call[HoldRequest], identity: Identity) -> Command:
     """The amount stays in the balance but is no longer available, until the hold ends.
 
     `expires_in` is in seconds; without it the hold stays until it is captured or released. `expected_version` and
     If-Match are the version of the account.
     """
-    body: HoldRequest = await HOLD.read(call)
+    body = call.body
     check_metadata(body.metadata)
-    identity, fingerprint = identify(call, "/v1/holds", body)
     version = posting.expected_version(call, body.expected_version)
-    expires_at = None if body.expires_in is None else call.service.now() + timedelta(seconds=body.expires_in)
-    command = PlaceHold(
-        id=identity,
-        fingerprint=fingerprint,
+    return PlaceHold(
+        **identity,
         metadata=body.metadata,
         expected_versions={} if version is None else {body.account_id: version},
         account_id=body.account_id,
         amount=body.amount,
         currency=body.currency,
         destination_id=body.destination_id,
-        expires_at=expires_at,
+        lasts=None if body.expires_in is None else timedelta(seconds=body.expires_in),
     )
-    return await _post(call, command)
 
 
 @posting.posts(
@@ -70,28 +69,25 @@ async def create_hold(call: Call) -> Answer:
     id="captureHold",
     tag="holds",
     summary="Take a hold, in part or whole",
-    answer=answers.HoldAnswer,
+    shown=_SHOWN,
     body=CAPTURE,
     parameters=(path_uuid("hold_id", "the hold"),),
     problems=(*posting.MONEY_PROBLEMS, "hold_not_found", "hold_not_pending", "capture_exceeds_hold"),
     links={"read": links.OF_HOLD["read"]},
     example=examples.CAPTURE,
 )
-async def capture_hold(call: Call) -> Answer:
+def capture_hold(call: Call[CaptureRequest], identity: Identity) -> Command:
     """Without `amount`, all of it; what is not captured is available again. The body may be empty.
 
     The money goes to `destination_id`, else to the hold's destination, else out of the ledger.
     """
-    hold_id = path_id(call, "hold_id")
-    body: CaptureRequest = await CAPTURE.read(call)
-    identity, fingerprint = identify(call, f"/v1/holds/{hold_id}/capture", body)
-    command = CaptureHold(
-        **posting.common(identity, fingerprint, body),
-        hold_id=hold_id,
+    body = call.body
+    return CaptureHold(
+        **posting.common(identity, body),
+        hold_id=call.id,
         amount=body.amount,
         destination_id=body.destination_id,
     )
-    return await _post(call, command)
 
 
 @posting.posts(
@@ -99,23 +95,16 @@ async def capture_hold(call: Call) -> Answer:
     id="releaseHold",
     tag="holds",
     summary="Give a hold back",
-    answer=answers.HoldAnswer,
+    shown=_SHOWN,
     body=RELEASE,
     parameters=(path_uuid("hold_id", "the hold"),),
     problems=(*posting.PROBLEMS, "hold_not_found", "hold_not_pending", "account_closed", "account_frozen"),
     links={"read": links.OF_HOLD["read"]},
     example=examples.PLAIN,
 )
-async def release_hold(call: Call) -> Answer:
+def release_hold(call: Call[PlainRequest], identity: Identity) -> Command:
     """All of it is available again. The body may be empty."""
-    hold_id = path_id(call, "hold_id")
-    body: PlainRequest = await RELEASE.read(call)
-    identity, fingerprint = identify(call, f"/v1/holds/{hold_id}/release", body)
-    command = ReleaseHold(
-        **posting.common(identity, fingerprint, body),
-        hold_id=hold_id,
-    )
-    return await _post(call, command)
+    return ReleaseHold(**posting.common(identity, call.body), hold_id=call.id)
 
 
 @operation(
@@ -129,12 +118,10 @@ async def release_hold(call: Call) -> Answer:
     parameters=(path_uuid("hold_id", "the hold"),),
     problems=("hold_not_found", "validation_failed"),
 )
-async def get_hold(call: Call) -> Answer:
+async def get_hold(call: Call[None]) -> Answer:
     """As it is now; `transaction` is the one that placed it."""
-    hold_id = path_id(call, "hold_id")
-    Query(call)
-    hold = await reads.get_hold(call.service.database, hold_id)
-    placed = await reads.get_transaction(call.service.database, hold_id)
+    hold = await reads.get_hold(call.service.database, call.id)
+    placed = await reads.get_transaction(call.service.database, call.id)
     return Answer(200, answers.hold(hold, placed))
 
 

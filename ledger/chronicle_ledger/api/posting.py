@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, TypedDict
-from uuid import UUID
+from functools import wraps
+from typing import Any, Final, TypeVar, Unpack
 
-from chronicle_ledger.api import answers, preconditions
-from chronicle_ledger.api.access import Role
-from chronicle_ledger.api.bodies import check_metadata, moment
-from chronicle_ledger.api.call import Answer, Call
-from chronicle_ledger.api.idempotency import is_dry_run
-from chronicle_ledger.api.operation import Handler, Operation, operation
-from chronicle_ledger.api.parameters import DRY_RUN, KEY, Parameter, invalid
-from chronicle_ledger.api.problems import Problem
+from chronicle_ledger.api import answers
 from chronicle_ledger.api.schemas import Posting
 from chronicle_ledger.domain.commands import Command
 from chronicle_ledger.domain.errors import VersionConflict
 from chronicle_ledger.posting.service import Posted
+from chronicle_ledger.web import preconditions
+from chronicle_ledger.web.access import Role
+from chronicle_ledger.web.bodies import Body, check_metadata, moment
+from chronicle_ledger.web.call import Answer, Call
+from chronicle_ledger.web.idempotency import Identity, identify
+from chronicle_ledger.web.operation import Described, Operation, operation
+from chronicle_ledger.web.parameters import DRY_RUN, IF_MATCH, KEY, Parameter, invalid
+from chronicle_ledger.web.problems import Problem
+
+B = TypeVar("B")
+Builder = Callable[[Call[B], Identity], Command]
 
 _PARAMETERS: Final = (KEY, DRY_RUN)
 _HEADERS: Final[Mapping[str, str]] = {
@@ -29,6 +34,7 @@ PROBLEMS: Final = (
     "idempotency_key_invalid",
     "idempotency_key_reused",
     "request_in_progress",
+    "clock_skew",
 )
 MONEY_PROBLEMS: Final = (
     *PROBLEMS,
@@ -48,56 +54,86 @@ _DRY: Final[Mapping[str, str]] = {"dry-run": "true"}
 _NONE: Final[Mapping[str, str]] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a posting answers: the type, how to make it, and further headers with their documentation."""
+
+    answer: Any
+    of: Callable[[Posted], Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    described: Mapping[str, str] = field(default_factory=dict)
+
+
+TRANSACTION: Final = Shown(answers.TransactionAnswer, lambda posted: answers.transaction(posted.transaction))
+
+
 def posts(
     path: str,
     *,
+    body: Body[B],
+    problems: tuple[str, ...],
     parameters: tuple[Parameter, ...] = (),
-    answer_headers: Mapping[str, str] = _NONE,
-    **declared: Any,
-) -> Callable[[Handler], Operation]:
+    tag: str = "transactions",
+    shown: Shown = TRANSACTION,
+    **described: Unpack[Described],
+) -> Callable[[Builder[B]], Operation]:
     """Declare an operation that posts one transaction: for writers, under an idempotency key, dry on request.
 
-    `declared` is what else `operation` takes.
+    It decorates the function that makes the command of a call, whose path and body are read and whose identity is
+    decided. Posting the command and showing what came of it is the same for all.
     """
-    return operation(
-        "POST",
-        path,
-        role=Role.WRITER,
-        status=201,
-        parameters=(*parameters, *_PARAMETERS),
-        answer_headers={**_HEADERS, **answer_headers},
-        **declared,
-    )
+    if IF_MATCH in parameters:
+        problems = (*problems, "precondition_failed", "invalid_precondition")
+
+    def declare(build: Builder[B]) -> Operation:
+        @wraps(build)
+        async def handle(call: Call[B]) -> Answer:
+            identity = identify(call, call.canonical(path))
+            posted, status, headers = await post(call, build(call, identity))
+            return Answer(status, shown.of(posted), {**shown.headers, **headers} if shown.headers else headers)
+
+        return operation(
+            "POST",
+            path,
+            body=body,
+            tag=tag,
+            role=Role.WRITER,
+            status=201,
+            answer=shown.answer,
+            answer_headers={**_HEADERS, **shown.described},
+            parameters=(*parameters, *_PARAMETERS),
+            problems=problems,
+            **described,
+        )(handle)
+
+    return declare
 
 
-class Common(TypedDict):
-    """The fields that every command has from its key and body."""
+class Common(Identity):
+    """The fields that every command has from its caller, key and body."""
 
-    id: UUID
-    fingerprint: bytes
     metadata: Mapping[str, Any]
     effective_at: datetime | None
 
 
-def common(identity: UUID, fingerprint: bytes, body: Posting) -> Common:
-    """A command's common fields. Raises Problem for metadata that cannot be kept and for years out of range."""
+def common(identity: Identity, body: Posting) -> Common:
+    """Return a command's common fields. Raises Problem for metadata that cannot be kept and for years out of range."""
     check_metadata(body.metadata)
     return {
-        "id": identity,
-        "fingerprint": fingerprint,
+        **identity,
         "metadata": body.metadata,
         "effective_at": moment(body.effective_at),
     }
 
 
-async def post(call: Call, command: Command) -> tuple[Posted, int, Mapping[str, str]]:
+async def post(call: Call[Any], command: Command) -> tuple[Posted, int, Mapping[str, str]]:
     """Post `command`, or only evaluate it for a dry run; return it with the status and headers of the answer.
 
     Raises LedgerError, and Problem `precondition_failed` where the version that did not match came from If-Match.
     """
     service = call.service
     try:
-        if is_dry_run(call):
+        if call.query.flag("dry_run"):
             return await service.posting.preview(command), 200, _DRY
         posted = await service.posting.submit(command, deadline=service.settings.request_deadline)
     except VersionConflict as error:
@@ -108,14 +144,8 @@ async def post(call: Call, command: Command) -> tuple[Posted, int, Mapping[str, 
     return posted, 201, _REPLAYED if posted.replayed else _NONE
 
 
-async def post_transaction(call: Call, command: Command) -> Answer:
-    """Post, and answer with the transaction."""
-    posted, status, headers = await post(call, command)
-    return Answer(status, answers.transaction(posted.transaction), headers)
-
-
-def expected_version(call: Call, version: int | None) -> int | None:
-    """The version that the caller expects, from the body or If-Match. Raises Problem where the two differ."""
+def expected_version(call: Call[Any], version: int | None) -> int | None:
+    """Return the version that the caller expects: `version`, from the body, or If-Match. Raises Problem for two."""
     from_header = preconditions.if_match(call)
     if from_header is not None and version is not None and from_header != version:
         raise invalid("expected_version", "differs from If-Match; give one of them")

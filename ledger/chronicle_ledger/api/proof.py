@@ -6,12 +6,15 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from chronicle_ledger.api.access import Role
+from chronicle_ledger import logs
 from chronicle_ledger.api.answers import Hash, Moment
-from chronicle_ledger.api.call import Answer, Call
-from chronicle_ledger.api.operation import operation
-from chronicle_ledger.domain.errors import DatabaseUnavailable
-from chronicle_ledger.store.failures import DATABASE_ERRORS
+from chronicle_ledger.proof.apart import ProofUnfinished, TooManyProofs
+from chronicle_ledger.web.access import Role
+from chronicle_ledger.web.call import Answer, Call
+from chronicle_ledger.web.operation import operation
+from chronicle_ledger.web.problems import Problem
+
+log = logs.get(__name__)
 
 ResultName = Literal["Passed", "Failed", "Inconclusive", "NotApplicable"]
 
@@ -58,19 +61,27 @@ class ProofAnswer(Struct, frozen=True):
     id="getProof",
     tag="events",
     summary="Prove that ledger, stream and read model agree",
-    role=Role.READER,
+    role=Role.AUDITOR,
     answer=ProofAnswer,
+    problems=("too_many_proofs", "proof_unfinished"),
     deadline=False,
 )
-async def get_proof(call: Call) -> Answer:
+async def get_proof(call: Call[None]) -> Answer:
     """Compares everything at one moment while writes go on; a stream behind by the outbox is fine. Takes as long as the
-    ledger is large (some seconds per 10,000 transactions), and one proof runs at a time. Answers 200 also where a check
-    failed: see `result`."""
+    ledger is large (some seconds per 10,000 transactions). An instance makes one proof at a time, in a process of its
+    own, and pauses after it for as long as it took: 429 meanwhile. Answers 200 also where a check failed: see
+    `result`."""
     try:
-        proof = await call.service.events.proof()
-    except DATABASE_ERRORS as error:
-        raise DatabaseUnavailable(f"The proof could not be finished: {str(error).strip()}; try again.") from error
-    return Answer(200, proof.document())
+        return Answer(200, await call.service.events.proofs.prove())
+    except TooManyProofs as error:
+        raise Problem(
+            "too_many_proofs",
+            f"This instance makes a proof, or has made one just now; ask again in {error.seconds} s.",
+            headers={"retry-after": str(error.seconds)},
+        ) from error
+    except ProofUnfinished as error:
+        log.warning("proof not finished", error=str(error))
+        raise Problem("proof_unfinished") from error
 
 
 OPERATIONS = (get_proof,)

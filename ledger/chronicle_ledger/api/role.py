@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from chronicle_ledger import __version__, logs, metrics, sabotage
-from chronicle_ledger.api.access import Keyring
 from chronicle_ledger.api.app import build as build_app
-from chronicle_ledger.api.components import DatabaseComponent
-from chronicle_ledger.api.event_components import of_events
-from chronicle_ledger.api.health import Health
-from chronicle_ledger.api.service import Service
+from chronicle_ledger.api.pools import Pools, open_pools
 from chronicle_ledger.ending import end
-from chronicle_ledger.events.reader import EventsReader
+from chronicle_ledger.health.clock import ClockComponent
+from chronicle_ledger.health.database import DatabaseComponent
+from chronicle_ledger.health.events import of_events
+from chronicle_ledger.health.health import Component, Health
+from chronicle_ledger.health.readiness import Readiness
+from chronicle_ledger.posting.clocks import Clocks
 from chronicle_ledger.posting.expiry import HoldExpiry
 from chronicle_ledger.posting.service import PostingLimits, PostingService
-from chronicle_ledger.probes import Readiness
 from chronicle_ledger.process import Lifecycle, ProcessError
+from chronicle_ledger.proof.reader import EventsReader
 from chronicle_ledger.settings import Settings
-from chronicle_ledger.store.pool import Database, open_pool
+from chronicle_ledger.store import reads
 from chronicle_ledger.watch import reload_on_change
+from chronicle_ledger.web.access import Keyring
+from chronicle_ledger.web.service import Service
+from chronicle_ledger.web.stream import Streams
 
 log = logs.get(__name__)
 
@@ -38,7 +43,7 @@ class ApiRole:
         self._sabotage = sabotage.active()
         self._keyring = _keyring(settings)
         self._done = asyncio.Event()
-        self._database: Database | None = None
+        self._pools: Pools | None = None
         self._service: Service | None = None
         self._events: EventsReader | None = None
         self._app: Any = None
@@ -50,36 +55,40 @@ class ApiRole:
     async def start(self) -> None:
         """Open the pool (which connects in the background) and put the service together."""
         settings = self._settings
-        self._database = database = await open_pool(
-            settings.database_url,
-            size=settings.database_pool_size,
-            statement_timeout=settings.statement_timeout,
-            name=f"chronicle-api {settings.instance}"[:63],
-        )
+        self._pools = pools = await open_pools(settings)
+        clocks = Clocks(tolerance=settings.clock_tolerance)
         posting = PostingService(
-            database,
-            limits=PostingLimits(deadline=settings.request_deadline),
+            pools.postings,
+            reads=pools.reads,
+            clocks=clocks,
+            limits=PostingLimits(deadline=settings.request_deadline, max_bytes=settings.batch_bytes),
             metrics=metrics.Posting(),
             sabotage=self._sabotage,
         )
         about = {"instance": settings.instance, "region": settings.region, "version": __version__}
         if self._sabotage is not None:
             about["sabotage"] = self._sabotage.value
-        self._events = EventsReader(database, settings)
+        self._events = EventsReader(pools.reads, settings, own=pools.own)
         self._events.start()
+        components: list[Component] = [
+            DatabaseComponent(pools.own, status=pools.status),
+            ClockComponent(partial(reads.moment, pools.own), clocks),
+            *of_events(settings, self._events),
+        ]
         self._service = Service(
             settings=settings,
-            database=database,
+            database=pools.reads,
             posting=posting,
-            health=Health([DatabaseComponent(database), *of_events(settings, self._events)], about),
+            health=Health(components, about),
             events=self._events,
+            streams=Streams(),
             lifecycle=self._lifecycle,
             readiness=Readiness(self, self._lifecycle),
             keyring=self._keyring,
             now=lambda: datetime.now(UTC),
         )
         self._app = build_app(self._service)
-        metrics.live("chronicle_database_pool", "The pool of database connections", database.pool.get_stats)
+        metrics.live("chronicle_database_pool", "The pools of database connections, added up", pools.figures)
         if self._keyring is None:
             log.warning("access is open: no CHRONICLE_KEYS_FILE is set, so everybody who can connect is admin")
         await posting.start()
@@ -101,7 +110,7 @@ class ApiRole:
 
     async def _expire_holds(self, service: Service) -> None:
         """Sweep while the database is there; whatever a sweep meets, the API goes on without it."""
-        expiry = HoldExpiry(service.posting, service.database)
+        expiry = HoldExpiry(service.posting, self._opened().own)
         while True:
             if await service.health.vital_reason() is None:
                 try:
@@ -127,15 +136,20 @@ class ApiRole:
             self._service.health.close()
         if self._events is not None:
             await self._events.close()
-        if self._database is not None:
+        if self._pools is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(2.0):
-                    await self._database.close()
+                    await self._pools.close()
 
     def _running(self) -> Service:
         if self._service is None:
             raise RuntimeError("the API has not been started")
         return self._service
+
+    def _opened(self) -> Pools:
+        if self._pools is None:
+            raise RuntimeError("the API has not been started")
+        return self._pools
 
 
 def _keyring(settings: Settings) -> Keyring | None:

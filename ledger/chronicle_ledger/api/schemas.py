@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+
+from chronicle_ledger.web.times import Instant
 
 LARGEST = 2**53 - 1
 DAYS = 86_400
@@ -17,7 +18,7 @@ SignedAmount = Annotated[
     int, Meta(ge=-LARGEST, le=LARGEST, description="Minor units, signed: positive adds to the account, never 0.")
 ]
 Floor = Annotated[int, Meta(ge=-LARGEST, le=LARGEST, description="Lowest balance allowed, in minor units.")]
-# (?!\n): Python lets $ match before a last line break, JSON Schema does not.
+# (?!\n): Python lets $ match before a last line break, JSON Schema does not, so the document leaves it out.
 Currency = Annotated[
     str,
     Meta(
@@ -25,7 +26,7 @@ Currency = Annotated[
     ),
 ]
 Version = Annotated[int, Meta(ge=0, le=LARGEST, description="The version the caller last saw.")]
-Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339 time with an offset.")]
+Moment = Annotated[Instant, Meta(description="RFC 3339 time with an offset and up to six digits of a fraction.")]
 Metadata = Annotated[
     dict[str, Any],
     Meta(description="Free JSON object of up to 16 KiB and 8 levels; numbers in it are integers up to 2^53 - 1."),

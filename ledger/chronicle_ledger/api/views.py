@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, Unpack
 from uuid import UUID
 
 from msgspec import Struct
 
-from chronicle_ledger.api import cursors
-from chronicle_ledger.api.access import Role
-from chronicle_ledger.api.answers import Moment
-from chronicle_ledger.api.call import Answer, Call
-from chronicle_ledger.api.operation import Handler, Operation, operation
-from chronicle_ledger.api.parameters import (
+from chronicle_ledger.api.answers import Moment, Subject
+from chronicle_ledger.domain.account import AccountKind
+from chronicle_ledger.domain.canonical import timestamp
+from chronicle_ledger.domain.transaction import TransactionKind
+from chronicle_ledger.store import reads, view_reads
+from chronicle_ledger.store.view_reads import ViewBalance
+from chronicle_ledger.web import cursors
+from chronicle_ledger.web.access import Role
+from chronicle_ledger.web.call import Answer, Call
+from chronicle_ledger.web.operation import Described, Handler, Operation, operation
+from chronicle_ledger.web.parameters import (
     CURRENCY,
     CURSOR,
     LIMIT,
@@ -23,24 +28,19 @@ from chronicle_ledger.api.parameters import (
     Parameter,
     Query,
     invalid,
-    path_id,
     path_uuid,
     window,
 )
-from chronicle_ledger.api.problems import Problem
-from chronicle_ledger.domain.account import AccountKind
-from chronicle_ledger.domain.canonical import timestamp
-from chronicle_ledger.domain.transaction import TransactionKind
-from chronicle_ledger.store import reads, view_reads
-from chronicle_ledger.store.view_reads import ViewBalance
+from chronicle_ledger.web.problems import Problem
 
 WAIT_SECONDS: Final = 5.0
 """How long `min_version` waits at most."""
 
 LAG_HEADERS: Final = {
-    "Chronicle-Read-Model-Lag-Events": "How many events the read model is behind the ledger; `unknown` before NATS or a"
-    " projector was heard of.",
-    "Chronicle-Read-Model-Lag-Seconds": "The age of the oldest of them, in seconds.",
+    "Chronicle-Read-Model-Lag-Events": "How many events the read model is behind the ledger; `10000+` where counting"
+    " ended there, `unknown` where it could not be measured in time, and before NATS or a projector was heard of.",
+    "Chronicle-Read-Model-Lag-Seconds": "The age of the oldest of them, in seconds; `unknown` where it could not be"
+    " measured.",
 }
 MIN_VERSION: Final = Parameter(
     "min_version",
@@ -82,6 +82,7 @@ class StatementLineAnswer(Struct, frozen=True):
     held_after: int
     effective_at: Moment
     posted_at: Moment
+    posted_by: Subject
 
 
 class StatementPage(Struct, frozen=True):
@@ -128,9 +129,26 @@ class TrialBalance(Struct, frozen=True):
 _OF_ACCOUNT: Final = ("account_not_found", "validation_failed", "invalid_cursor", "read_model_behind")
 
 
-def _view(path: str, **declared: Any) -> Callable[[Handler], Operation]:
-    """Declare a read that says how far the read model is behind. `declared` is what else `operation` takes."""
-    return operation("GET", path, tag="events", role=Role.READER, answer_headers=LAG_HEADERS, **declared)
+def _view(
+    path: str,
+    *,
+    answer: Any,
+    problems: tuple[str, ...],
+    parameters: tuple[Parameter, ...] = (),
+    **described: Unpack[Described],
+) -> Callable[[Handler[None]], Operation]:
+    """Declare a read that says how far the read model is behind."""
+    return operation(
+        "GET",
+        path,
+        tag="events",
+        role=Role.READER,
+        answer=answer,
+        answer_headers=LAG_HEADERS,
+        parameters=parameters,
+        problems=problems,
+        **described,
+    )
 
 
 def _min_version(query: Query) -> int:
@@ -142,18 +160,19 @@ def _min_version(query: Query) -> int:
     return int(text)
 
 
-async def _lag(call: Call) -> dict[str, str]:
+async def _lag(call: Call[None]) -> dict[str, str]:
     """The headers. Measured before the read, so the answer is at least as fresh as they say."""
     lag = await call.service.events.lag.read()
+    more = "+" if lag.more else ""
     return {
-        "Chronicle-Read-Model-Lag-Events": "unknown" if lag.events is None else str(lag.events),
-        "Chronicle-Read-Model-Lag-Seconds": f"{lag.seconds:.3f}",
+        "Chronicle-Read-Model-Lag-Events": "unknown" if lag.events is None else f"{lag.events}{more}",
+        "Chronicle-Read-Model-Lag-Seconds": "unknown" if lag.seconds is None else f"{lag.seconds:.3f}",
         "content-type": "application/json",
         "cache-control": "no-store",
     }
 
 
-async def _account(call: Call, account: UUID, at_least: int) -> ViewBalance:
+async def _account(call: Call[None], account: UUID, at_least: int) -> ViewBalance:
     """The account, once it is at version `at_least`. Raises Problem account_not_found, read_model_behind, and
     validation_failed where the ledger itself has not reached that version."""
     loop = asyncio.get_running_loop()
@@ -205,9 +224,9 @@ def _line(value: ViewBalance) -> BalanceLine:
     ),
     problems=_OF_ACCOUNT,
 )
-async def list_balances(call: Call) -> Answer:
+async def list_balances(call: Call[None]) -> Answer:
     """In order of account id. `min_version` needs `account_id`."""
-    query = Query(call, "cursor", "limit", "currency", "account_id", "min_version")
+    query = call.query
     limit, at_least, currency = query.limit(), _min_version(query), query.currency()
     cursor = cursors.decode(query.text("cursor"), UUID)
     account = query.identity("account_id")
@@ -236,10 +255,9 @@ async def list_balances(call: Call) -> Answer:
     ),
     problems=_OF_ACCOUNT,
 )
-async def get_statement(call: Call) -> Answer:
+async def get_statement(call: Call[None]) -> Answer:
     """Oldest first, with the running balance."""
-    account = path_id(call, "account_id")
-    query = Query(call, "cursor", "limit", "from", "to", "min_version")
+    account, query = call.id, call.query
     limit, at_least = query.limit(), _min_version(query)
     cursor = cursors.decode(query.text("cursor"), cursors.version) or 0
     since, until = query.moment("from"), query.moment("to")
@@ -251,7 +269,7 @@ async def get_statement(call: Call) -> Answer:
     lines = [
         StatementLineAnswer(
             item.version, item.transaction_id, TransactionKind(item.kind), item.amount, item.held, item.balance_after,
-            item.held_after, timestamp(item.effective_at), timestamp(item.posted_at),
+            item.held_after, timestamp(item.effective_at), timestamp(item.posted_at), item.posted_by,
         )
         for item in page.items
     ]  # fmt: skip
@@ -266,10 +284,9 @@ async def get_statement(call: Call) -> Answer:
     parameters=(path_uuid("account_id", "the account"), CURSOR, LIMIT, MIN_VERSION),
     problems=_OF_ACCOUNT,
 )
-async def list_days(call: Call) -> Answer:
+async def list_days(call: Call[None]) -> Answer:
     """UTC days of posting, oldest first; days without entries are left out."""
-    account = path_id(call, "account_id")
-    query = Query(call, "cursor", "limit", "min_version")
+    account, query = call.id, call.query
     limit, at_least = query.limit(), _min_version(query)
     cursor = cursors.decode(query.text("cursor"), date.fromisoformat)
     headers = await _lag(call)
@@ -286,10 +303,9 @@ async def list_days(call: Call) -> Answer:
     answer=TrialBalance,
     problems=("validation_failed",),
 )
-async def get_trial_balance(call: Call) -> Answer:
+async def get_trial_balance(call: Call[None]) -> Answer:
     """While the read model is behind, a currency's difference may be other than 0 for a moment: a transaction's
     entries on accounts that were behind are shown when their gaps are filled."""
-    Query(call)
     headers = await _lag(call)
     lines = [
         TrialLineAnswer(line.currency, line.accounts, line.debit, line.credit, line.credit - line.debit)

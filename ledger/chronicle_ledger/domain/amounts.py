@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from chronicle_ledger.domain.errors import AmountOutOfRange, BalanceOutOfRange
+from chronicle_ledger.domain.errors import AmountOutOfRange
 
 MAX_AMOUNT = 2**53 - 1
 """The largest amount of one entry: the largest integer that every JSON reader keeps exact (RFC 8259, section 6)."""
 
 MAX_BALANCE = 2**63 - 1
 MIN_BALANCE = -(2**63)
+"""What fits a signed 64-bit integer, as the database and the events have it."""
+
+BALANCE_LIMIT = 2**62
+"""No posting takes a balance further from zero than this, so that what is derived from it (what is available, with as
+much held) still fits 64 bits."""
 
 
 def require_amount(amount: int) -> None:
@@ -17,7 +22,7 @@ def require_amount(amount: int) -> None:
         raise AmountOutOfRange(f"An amount is between 1 and {MAX_AMOUNT} minor units.", amount=amount)
 
 
-def require_balance(balance: int) -> None:
-    """Raise BalanceOutOfRange unless `balance` (minor units) fits a signed 64-bit integer."""
-    if not MIN_BALANCE <= balance <= MAX_BALANCE:
-        raise BalanceOutOfRange("The balance would leave the range of a signed 64-bit integer.")
+def has_room(balance: int, amount: int) -> bool:
+    """Whether `amount` (signed minor units) may be added to `balance`. The way back towards zero is always open."""
+    after = balance + amount
+    return -BALANCE_LIMIT <= after <= BALANCE_LIMIT or abs(after) < abs(balance)

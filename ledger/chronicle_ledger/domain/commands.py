@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
 from chronicle_ledger.domain.account import AccountKind, AccountStatus
 from chronicle_ledger.domain.transaction import TransactionKind
+
+CHRONICLE = "chronicle"
+"""The subject of what the service posts itself, such as the end of a hold."""
+
+ANYONE = "anyone"
+"""The subject of every caller where no keys are set."""
 
 KEY_NAMESPACE = UUID("0d8a9c2b-61d0-5c3f-8f0c-6f7f3c8b2a55")
 
@@ -22,8 +28,16 @@ class Unset:
 UNSET = Unset()
 
 
-def transaction_id(tenant: str, method: str, path: str, key: str) -> UUID:
-    """The primary key that an idempotency key decides, so that a retry meets its own first attempt in the database."""
+def transaction_id(tenant: str, subject: str, method: str, path: str, key: str) -> UUID:
+    """The primary key that an idempotency key decides, so that a retry meets its own first attempt in the database.
+
+    The key belongs to the caller: the same key of another subject is another transaction.
+    """
+    return uuid5(KEY_NAMESPACE, f"{tenant}\x00{subject}\x00{method}\x00{path}\x00{key}")
+
+
+def shared_transaction_id(tenant: str, method: str, path: str, key: str) -> UUID:
+    """The same as it was when keys were common to all callers."""
     return uuid5(KEY_NAMESPACE, f"{tenant}\x00{method}\x00{path}\x00{key}")
 
 
@@ -34,10 +48,13 @@ def fingerprint(body: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What all commands share. `expected_versions` maps an account to the version the caller last saw."""
+    """What all commands share. `posted_by` is the caller's subject; `expected_versions` maps an account to the version
+    that the caller last saw. `former_id` is the id that the same key decided while keys were common to all callers."""
 
     id: UUID
     fingerprint: bytes
+    posted_by: str
+    former_id: UUID | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     effective_at: datetime | None = None
     expected_versions: Mapping[UUID, int] = field(default_factory=dict)
@@ -82,13 +99,16 @@ class PostEntries(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceHold(Command):
-    """Set `amount` minor units of an account aside; the hold's id is the command's id."""
+    """Set `amount` minor units of an account aside; the hold's id is the command's id.
+
+    `lasts` counts from the moment of posting; None means until it is captured or released.
+    """
 
     account_id: UUID
     amount: int
     currency: str | None = None
     destination_id: UUID | None = None
-    expires_at: datetime | None = None
+    lasts: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ LedgerError
  │   ├─ AccountNotEmpty       account_not_empty
  │   ├─ AlreadyReversed       already_reversed
  │   ├─ HoldNotPending        hold_not_pending
+ │   ├─ MomentTooRecent       moment_too_recent
  │   └─ BatchAborted          batch_aborted
  ├─ Invalid             the request can never succeed as it is
  │   ├─ IdempotencyKeyReused  idempotency_key_reused
@@ -22,8 +23,13 @@ LedgerError
  │   ├─ BalanceOutOfRange     balance_out_of_range
  │   ├─ CaptureExceedsHold    capture_exceeds_hold
  │   └─ NotReversible         not_reversible
+ ├─ RowUnreadable       row_unreadable: somebody wrote to the database what no ledger writes
  └─ Unavailable         the ledger cannot say now; retry with the same idempotency key
-     └─ DatabaseUnavailable   database_unavailable
+     ├─ DatabaseUnavailable   database_unavailable
+     │   ├─ DatabaseReadOnly      database_read_only
+     │   ├─ SchemaMissing         schema_missing
+     │   └─ Overloaded            overloaded
+     └─ ClocksDisagree        clock_skew
 
 A refusal stores nothing: the same idempotency key may be tried again.
 """
@@ -42,6 +48,12 @@ class LedgerError(Exception):
         super().__init__(message)
         self.message = message
         self.figures = figures
+
+
+class RowUnreadable(LedgerError):
+    """A stored row is none that the ledger writes. The same again would fail again; a proof locates it."""
+
+    code = "row_unreadable"
 
 
 class NotFound(LedgerError):
@@ -124,6 +136,12 @@ class HoldNotPending(Conflict):
     code = "hold_not_pending"
 
 
+class MomentTooRecent(Conflict):
+    """What was posted up to this moment may still change: a posting of that time may not be committed yet."""
+
+    code = "moment_too_recent"
+
+
 class BatchAborted(Conflict):
     """Another transaction of the same atomic batch was refused, so this one was not posted either."""
 
@@ -165,7 +183,7 @@ class AmountOutOfRange(Invalid):
 
 
 class BalanceOutOfRange(Invalid):
-    """A balance would leave the range of a signed 64-bit integer."""
+    """A balance would be further from zero than 2^62, or what is held or available would leave 64 bits."""
 
     code = "balance_out_of_range"
 
@@ -190,3 +208,27 @@ class DatabaseUnavailable(Unavailable):
     """The database did not answer within the deadline."""
 
     code = "database_unavailable"
+
+
+class DatabaseReadOnly(DatabaseUnavailable):
+    """The database takes no writes; nothing was done."""
+
+    code = "database_read_only"
+
+
+class SchemaMissing(DatabaseUnavailable):
+    """A table or column that this version needs does not exist; nothing was done."""
+
+    code = "schema_missing"
+
+
+class Overloaded(DatabaseUnavailable):
+    """More requests wait than can be answered in time; nothing was done."""
+
+    code = "overloaded"
+
+
+class ClocksDisagree(Unavailable):
+    """This replica's clock and the database's differ by more than is tolerated; nothing was posted."""
+
+    code = "clock_skew"

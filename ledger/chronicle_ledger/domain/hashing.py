@@ -4,12 +4,15 @@ The hash is the SHA-256 of this document as canonical JSON (sorted keys, no spac
 
     {"details": {…}, "effective_at": "…Z",
      "entries": [[account_id, currency, version, amount, held, balance_after, held_after, previous], …],
-     "fingerprint": hex, "hold_id": id|null, "id": id, "kind": "…", "metadata": {…}, "posted_at": "…Z",
-     "reverses": id|null}
+     "fingerprint": hex, "format": 2, "hold_id": id|null, "id": id, "kind": "…", "metadata": {…}, "posted_at": "…Z",
+     "posted_by": "…", "reverses": id|null}
 
 with the entries in order of account id and `previous` the hex hash of the transaction that wrote the account's
 version before (64 zeros for version 1). So a posted row cannot change, nor vanish from the middle, without the first
 transaction after it on that account no longer fitting.
+
+A transaction without `posted_by` was posted before subjects were recorded; its document is of format 1, which has
+neither `format` nor `posted_by`. No document is of both formats, so taking the subject away shows as well.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from chronicle_ledger.domain.transaction import Entry, Transaction, TransactionK
 
 GENESIS = bytes(32)
 """What stands before an account's first version."""
+
+_FORMAT = '"format":2,'
 
 
 def _optional(value: UUID | None) -> str:
@@ -52,13 +57,15 @@ def transaction_hash(
     details: Mapping[str, Any],
     reverses: UUID | None,
     hold_id: UUID | None,
+    posted_by: str | None,
 ) -> bytes:
     """The 32 bytes that seal a transaction. `entries` must be in order of account id and know their `previous`."""
+    numbered, subject = ("", "") if posted_by is None else (_FORMAT, f'"posted_by":{json_string(posted_by)},')
     document = (
         f'{{"details":{canonical_json(details)},"effective_at":"{timestamp(effective_at)}",'
-        f'"entries":[{",".join([_entry(entry) for entry in entries])}],"fingerprint":"{fingerprint.hex()}",'
+        f'"entries":[{",".join([_entry(entry) for entry in entries])}],"fingerprint":"{fingerprint.hex()}",{numbered}'
         f'"hold_id":{_optional(hold_id)},"id":"{id}","kind":"{kind.value}","metadata":{canonical_json(metadata)},'
-        f'"posted_at":"{timestamp(posted_at)}","reverses":{_optional(reverses)}}}'
+        f'"posted_at":"{timestamp(posted_at)}",{subject}"reverses":{_optional(reverses)}}}'
     )
     return hashlib.sha256(document.encode("ascii")).digest()
 
@@ -76,6 +83,7 @@ def recompute(transaction: Transaction) -> bytes:
         details=transaction.details,
         reverses=transaction.reverses,
         hold_id=transaction.hold_id,
+        posted_by=transaction.posted_by,
     )
 
 

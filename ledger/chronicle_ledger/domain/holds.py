@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from chronicle_ledger.domain.account import AccountStatus
 from chronicle_ledger.domain.book import Book, Outcome
 from chronicle_ledger.domain.canonical import timestamp
-from chronicle_ledger.domain.commands import CaptureHold, PlaceHold, ReleaseHold
+from chronicle_ledger.domain.commands import (
+    CHRONICLE,
+    KEY_NAMESPACE,
+    CaptureHold,
+    PlaceHold,
+    ReleaseHold,
+    fingerprint,
+)
 from chronicle_ledger.domain.errors import (
     CaptureExceedsHold,
     CurrencyMismatch,
@@ -17,9 +25,22 @@ from chronicle_ledger.domain.errors import (
     HoldNotFound,
     HoldNotPending,
 )
-from chronicle_ledger.domain.movement import Change, account_in, require_open, require_versions, settle
+from chronicle_ledger.domain.movement import Change, account_in, moment_of, require_open, require_versions, settle
 from chronicle_ledger.domain.outside import outside_of
 from chronicle_ledger.domain.transaction import Hold, HoldState, Transaction, TransactionKind
+
+_EXPIRY = fingerprint(b"expiry")
+
+
+def expiry_of(hold_id: UUID) -> ReleaseHold:
+    """The command that expires a hold. Its id follows from the hold's, so all replicas may try: it is posted once."""
+    return ReleaseHold(
+        id=uuid5(KEY_NAMESPACE, f"expiry\x00{hold_id}"),
+        fingerprint=_EXPIRY,
+        posted_by=CHRONICLE,
+        hold_id=hold_id,
+        expired=True,
+    )
 
 
 def place_hold(book: Book, command: PlaceHold, now: datetime) -> Outcome:
@@ -43,6 +64,8 @@ def place_hold(book: Book, command: PlaceHold, now: datetime) -> Outcome:
                 currency=destination.currency,
             )
     require_versions(book, command)
+    change = Change(account, held=command.amount)
+    expires_at = None if command.lasts is None else moment_of([change], now) + command.lasts
     hold = Hold(
         id=command.id,
         account_id=account.id,
@@ -50,15 +73,14 @@ def place_hold(book: Book, command: PlaceHold, now: datetime) -> Outcome:
         amount=command.amount,
         captured=0,
         state=HoldState.PENDING,
-        expires_at=command.expires_at,
+        expires_at=expires_at,
     )
     details = {
         "amount": command.amount,
         "destination_id": None if command.destination_id is None else str(command.destination_id),
-        "expires_at": None if command.expires_at is None else timestamp(command.expires_at),
+        "expires_at": None if expires_at is None else timestamp(expires_at),
     }
-    changes = [Change(account, held=command.amount)]
-    return settle(book, command, TransactionKind.HOLD, changes, now, details=details, hold=hold)
+    return settle(book, command, TransactionKind.HOLD, [change], now, details=details, hold=hold)
 
 
 def as_placed(placed: Transaction) -> Hold:
@@ -86,10 +108,26 @@ def _pending(book: Book, command: CaptureHold | ReleaseHold) -> Hold:
     return hold
 
 
+def is_over(hold: Hold, now: datetime) -> bool:
+    """Whether the hold's time has come, expired already or not."""
+    return hold.expires_at is not None and hold.expires_at <= now
+
+
+def expire_ended(book: Book, holds: Iterable[Hold], now: datetime) -> list[Outcome]:
+    """Expire those of `holds` that are pending and over, in the book. What `now` does not reach yet is left alone."""
+    outcomes = []
+    for hold in holds:
+        if is_over(hold, now) and book.holds[hold.id].state is HoldState.PENDING:
+            outcome = release_hold(book, expiry_of(hold.id), now)
+            book.apply(outcome)
+            outcomes.append(outcome)
+    return outcomes
+
+
 def capture_hold(book: Book, command: CaptureHold, now: datetime) -> Outcome:
     """Take part or all of a hold; what is left of it is available again. Past its expiry it cannot be captured."""
     hold = _pending(book, command)
-    if hold.expires_at is not None and hold.expires_at <= now:
+    if is_over(hold, now):
         raise HoldNotPending(f"Hold {hold.id} has expired.", hold_id=str(hold.id), state=HoldState.EXPIRED.value)
     amount = hold.amount if command.amount is None else command.amount
     if amount > hold.amount:
@@ -103,7 +141,7 @@ def capture_hold(book: Book, command: CaptureHold, now: datetime) -> Outcome:
     destination_id = command.destination_id or hold.destination_id
     if destination_id == account.id:
         raise DuplicateAccount("A hold cannot be captured into the account it is on.", account_id=str(account.id))
-    destination = outside_of(book, account) if destination_id is None else account_in(book, destination_id)
+    destination = outside_of(book, account, amount) if destination_id is None else account_in(book, destination_id)
     if destination.currency != account.currency:
         raise CurrencyMismatch(
             f"The destination is in {destination.currency}, not {account.currency}.",
@@ -123,7 +161,7 @@ def release_hold(book: Book, command: ReleaseHold, now: datetime) -> Outcome:
     hold = _pending(book, command)
     account = account_in(book, hold.account_id)
     if command.expired:
-        if hold.expires_at is None or hold.expires_at > now:
+        if not is_over(hold, now):
             raise HoldNotPending(f"Hold {hold.id} has not expired.", hold_id=str(hold.id), state=hold.state.value)
         kind, state = TransactionKind.EXPIRY, HoldState.EXPIRED
     else:

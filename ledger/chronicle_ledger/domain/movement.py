@@ -9,13 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from chronicle_ledger.domain.account import Account, AccountStatus
-from chronicle_ledger.domain.amounts import MAX_BALANCE, MIN_BALANCE, require_balance
+from chronicle_ledger.domain.amounts import BALANCE_LIMIT, MAX_BALANCE, MIN_BALANCE, has_room
 from chronicle_ledger.domain.book import Book, NotLoaded, Outcome
 from chronicle_ledger.domain.commands import Command
 from chronicle_ledger.domain.errors import (
     AccountClosed,
     AccountFrozen,
     AccountNotFound,
+    BalanceOutOfRange,
     InsufficientFunds,
     VersionConflict,
 )
@@ -64,14 +65,45 @@ def require_versions(book: Book, command: Command) -> None:
             )
 
 
+def require_swept(book: Book, account: Account) -> None:
+    """Raise NotLoaded unless nothing that is over counts as held any more: then what is held decides a refusal."""
+    if account.held and account.id not in book.swept:
+        raise NotLoaded(ended_on=[account.id])
+
+
+def _too_far(account: Account, what: str, value: int) -> BalanceOutOfRange:
+    return BalanceOutOfRange(
+        f"The {what} of account {account.id} would be {value}; a balance stays within {BALANCE_LIMIT} of zero, and what"
+        " is held or available within 64 bits.",
+        account_id=str(account.id),
+        limit=BALANCE_LIMIT,
+    )
+
+
+def moment_of(changes: Sequence[Change], now: datetime) -> datetime:
+    """When `changes` are posted: `now`, or the accounts' last change where that is later.
+
+    Time never runs backwards on an account, whatever the clocks of several databases say.
+    """
+    posted_at = now
+    for change in changes:
+        if change.account.updated_at > posted_at:
+            posted_at = change.account.updated_at
+    return posted_at
+
+
 def _after(book: Book, change: Change) -> tuple[Entry, int, int]:
     account = change.account
     balance = account.balance + change.amount
     held = account.held + change.held
-    if not MIN_BALANCE <= balance <= MAX_BALANCE:
-        require_balance(balance)
+    if change.amount and not has_room(account.balance, change.amount):
+        raise _too_far(account, "balance", balance)
+    if held > MAX_BALANCE or balance - held < MIN_BALANCE:
+        require_swept(book, account)
+        raise _too_far(account, "held amount", held)
     floor = account.floor
     if floor is not None and balance - held < floor and book.enforce_floors:
+        require_swept(book, account)
         raise _under(floor, change)
     entry = Entry(
         account.id,
@@ -121,14 +153,10 @@ def settle(
 ) -> Outcome:
     """Seal `changes` into one transaction, or raise InsufficientFunds or BalanceOutOfRange.
 
-    Time never runs backwards on an account: `posted_at` is the later of `now` and the accounts' last change, whatever
-    the clocks of several replicas say.
+    Raises NotLoaded where holds that are over decide whether there is enough.
     """
     changes = sorted(changes, key=lambda change: change.account.id.int)
-    posted_at = now
-    for change in changes:
-        if change.account.updated_at > posted_at:
-            posted_at = change.account.updated_at
+    posted_at = moment_of(changes, now)
     settled = [_after(book, change) for change in changes]
     entries = tuple([entry for entry, _, _ in settled])
     effective_at = command.effective_at or posted_at
@@ -145,6 +173,7 @@ def settle(
         details=details,
         reverses=reverses,
         hold_id=hold_id,
+        posted_by=command.posted_by,
     )
     transaction = Transaction(
         command.id,
@@ -158,6 +187,7 @@ def settle(
         details,
         reverses,
         hold_id,
+        command.posted_by,
     )
     accounts = tuple(
         [

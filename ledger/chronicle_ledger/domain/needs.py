@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from chronicle_ledger.domain.account import system_account_id, system_account_ids
@@ -32,6 +33,13 @@ class Facts:
     currency_of: MutableMapping[UUID, str] = field(default_factory=dict)
     hold_parties: MutableMapping[UUID, tuple[UUID, UUID | None]] = field(default_factory=dict)
     currencies: set[str] = field(default_factory=set)
+    keys_known: bool = False
+    keys_shared_until: datetime | None = None
+
+    @property
+    def former_keys(self) -> bool:
+        """Whether a key may have been used when keys were common to all callers, as far as known."""
+        return not self.keys_known or self.keys_shared_until is not None
 
     def learn(self, book: Book, account_ids: Iterable[UUID] = ()) -> None:
         """Remember what a loaded book shows of its holds and of `account_ids`.
@@ -61,6 +69,10 @@ def accounts_of(command: Command, facts: Facts) -> set[UUID]:
                 ids.add(system_account_id(currency, leg.account_id))
     elif isinstance(command, OpenAccount):
         ids.add(command.account_id)
+        if command.former_id is not None and facts.former_keys:
+            # Whoever opens an account under this key, by whichever of the two ids, meets here: both may give the
+            # account an id of its own, and then share no other row.
+            ids.add(system_account_id(command.currency, command.former_id))
         if command.currency not in facts.currencies:
             ids.update(system_account_ids(command.currency))
     elif isinstance(command, UpdateAccount):

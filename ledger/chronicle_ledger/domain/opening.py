@@ -11,7 +11,7 @@ from chronicle_ledger.domain.book import Book, NotLoaded, Outcome
 from chronicle_ledger.domain.commands import OpenAccount, Unset, UpdateAccount
 from chronicle_ledger.domain.errors import AccountClosed, AccountExists, AccountNotEmpty
 from chronicle_ledger.domain.hashing import GENESIS
-from chronicle_ledger.domain.movement import Change, account_in, require_versions, settle
+from chronicle_ledger.domain.movement import Change, account_in, require_swept, require_versions, settle
 from chronicle_ledger.domain.outside import missing_outside
 from chronicle_ledger.domain.transaction import TransactionKind
 
@@ -61,6 +61,7 @@ def update_account(book: Book, command: UpdateAccount, now: datetime) -> Outcome
     details: dict[str, Any] = {"account_id": str(account.id)}
     if not isinstance(command.status, Unset):
         if command.status is AccountStatus.CLOSED and (account.balance or account.held):
+            require_swept(book, account)
             raise AccountNotEmpty(
                 f"Account {account.id} still has money; bring balance and held to 0 before closing it.",
                 account_id=str(account.id),

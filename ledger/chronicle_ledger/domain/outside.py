@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from chronicle_ledger.domain.account import Account, AccountKind, AccountStatus, system_account_id, system_account_ids
+from chronicle_ledger.domain.account import Account, AccountKind, AccountStatus, system_account_ids
+from chronicle_ledger.domain.amounts import has_room
 from chronicle_ledger.domain.book import Book, NotLoaded
 from chronicle_ledger.domain.commands import Leg, PostEntries
 from chronicle_ledger.domain.movement import account_in
 from chronicle_ledger.domain.transaction import TransactionKind
 
 
-def outside_of(book: Book, account: Account) -> Account:
-    """The outside-world account that faces `account`."""
-    return account_in(book, system_account_id(account.currency, account.id))
+def outside_of(book: Book, account: Account, amount: int) -> Account:
+    """The outside-world account that takes `amount` (signed minor units) for what `account` brings in or out.
+
+    It is the one that faces `account`; where that one has no room, the next that has. Where none has, it is the one
+    that faces `account` again, and the posting is refused.
+    """
+    ids = system_account_ids(account.currency)
+    facing = account.id.int % len(ids)
+    for id_ in ids[facing:] + ids[:facing]:
+        outside = account_in(book, id_)
+        if has_room(outside.balance, amount):
+            return outside
+    return account_in(book, ids[facing])
 
 
 def complete(book: Book, command: PostEntries) -> tuple[Leg, ...]:
@@ -20,7 +31,7 @@ def complete(book: Book, command: PostEntries) -> tuple[Leg, ...]:
         return command.legs
     leg = command.legs[0]
     account = account_in(book, leg.account_id)
-    return (leg, Leg(system_account_id(account.currency, account.id), -leg.amount, leg.currency))
+    return (leg, Leg(outside_of(book, account, -leg.amount).id, -leg.amount, leg.currency))
 
 
 def missing_outside(book: Book, account: Account) -> list[Account]:

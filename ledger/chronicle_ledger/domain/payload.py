@@ -25,11 +25,13 @@ def payload_of(transaction: Transaction) -> str:
         ]
     )
     reverses = "null" if transaction.reverses is None else f'"{transaction.reverses}"'
+    # Left out of what was posted before subjects were recorded: made again, that message must be the same text.
+    subject = "" if transaction.posted_by is None else f'"posted_by":{json_string(transaction.posted_by)},'
     hold_id = "null" if transaction.hold_id is None else f'"{transaction.hold_id}"'
     return (
         f'{{"schema":{SCHEMA},"id":"{transaction.id}","kind":"{transaction.kind.value}",'
         f'"posted_at":"{timestamp(transaction.posted_at)}","effective_at":"{timestamp(transaction.effective_at)}",'
-        f'"metadata":{canonical_json(transaction.metadata)},"details":{canonical_json(transaction.details)},'
+        f'{subject}"metadata":{canonical_json(transaction.metadata)},"details":{canonical_json(transaction.details)},'
         f'"reverses":{reverses},"hold_id":{hold_id},"hash":"{transaction.hash.hex()}",'
         f'"fingerprint":"{transaction.fingerprint.hex()}","entries":[{entries}]}}'
     )

@@ -60,7 +60,9 @@ class Transaction:
     """A posted transaction. `id` is derived from its idempotency key; `hash` covers it and what came before it.
 
     `details` holds what a kind needs beyond entries: for `account_opened` and `account_updated` the status, floor
-    and metadata that were set; for `hold` the destination and the expiry.
+    and metadata that were set; for `hold` the destination and the expiry. `posted_by` is the subject of the caller's
+    key, `anyone` where no keys are set, `chronicle` for what the service posts itself, and None for what was posted
+    before subjects were recorded.
     """
 
     id: UUID
@@ -74,6 +76,7 @@ class Transaction:
     details: Mapping[str, Any]
     reverses: UUID | None = None
     hold_id: UUID | None = None
+    posted_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

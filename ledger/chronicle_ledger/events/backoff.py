@@ -19,7 +19,7 @@ class Backoff:
         """Count a failure and return the seconds to wait."""
         ceiling = min(self.most, self.first * 2**self.failures)
         self.failures = min(self.failures + 1, 30)
-        return self.source.uniform(self.first / 2, ceiling) if ceiling > self.first / 2 else ceiling
+        return self.source.uniform(min(self.first / 2, ceiling), ceiling)
 
     def after_success(self) -> None:
         """Begin anew."""

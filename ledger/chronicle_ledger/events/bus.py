@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -15,7 +16,7 @@ from nats.js import JetStreamContext
 from chronicle_ledger import logs
 from chronicle_ledger.domain.errors import DatabaseUnavailable
 from chronicle_ledger.ending import end
-from chronicle_ledger.settings import Settings
+from chronicle_ledger.settings import Settings, SettingsError
 from chronicle_ledger.store.failures import DATABASE_ERRORS
 
 log = logs.get(__name__)
@@ -46,6 +47,9 @@ class Bus:
     """One client of the NATS cluster. `options` are nats-py's (servers, TLS, credentials)."""
 
     def __init__(self, options: Mapping[str, Any], name: str) -> None:
+        if not options.get("servers", ("nats-py's default",)):
+            # Without a server nats-py goes round without an await, and the process answers nothing, not even a signal.
+            raise ValueError("a connection to NATS needs the address of a server")
         self._options = dict(options)
         self._name = name
         self._client: Client | None = None
@@ -167,14 +171,25 @@ def _setter(event: asyncio.Event) -> Any:
     return closed
 
 
-def options(settings: Settings) -> dict[str, Any]:
-    """nats-py's options for these settings."""
-    chosen: dict[str, Any] = {"servers": list(settings.nats_urls)}
+def options(settings: Settings, role: str) -> dict[str, Any]:
+    """nats-py's options for these settings. Raises SettingsError.
+
+    Answers come to an inbox of the role's own: its user may listen there, and nobody else's.
+    """
+    chosen: dict[str, Any] = {"servers": list(settings.nats_urls), "inbox_prefix": f"_INBOX.{role}"}
     if settings.nats_ca_file is not None:
-        context = ssl.create_default_context(cafile=str(settings.nats_ca_file))
-        if settings.nats_cert_file is not None:
-            context.load_cert_chain(settings.nats_cert_file, settings.nats_key_file)
+        try:
+            context = ssl.create_default_context(cafile=str(settings.nats_ca_file))
+            if settings.nats_cert_file is not None:
+                context.load_cert_chain(settings.nats_cert_file, settings.nats_key_file)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            raise SettingsError(
+                f"CHRONICLE_NATS_CA_FILE, CHRONICLE_NATS_CERT_FILE or CHRONICLE_NATS_KEY_FILE cannot be used: {error}"
+            ) from None
         chosen["tls"] = context
+    if (named := _user_in(settings.nats_urls)) is not None:
+        # For every server: nats-py would come without them to one that another server told of.
+        chosen["user"], chosen["password"] = named
     if settings.nats_user is not None:
         chosen["user"] = settings.nats_user
         if settings.nats_password_file is not None:
@@ -182,6 +197,16 @@ def options(settings: Settings) -> dict[str, Any]:
     return chosen
 
 
+def _user_in(urls: Sequence[str]) -> tuple[str, str] | None:
+    """Name and password of the first URL that has them."""
+    for url in urls:
+        parts = urlsplit(url if "://" in url else f"nats://{url}")
+        if parts.username and parts.password is not None:
+            return unquote(parts.username), unquote(parts.password)
+    return None
+
+
 def of(settings: Settings, role: str) -> Bus:
-    """The bus that `settings` name, for one role of one instance."""
-    return Bus(options(settings), f"chronicle-{role}-{settings.instance}")
+    """The bus that `settings` name, for one role of one instance. Raises SettingsError."""
+    settings.require(role, "nats_urls")
+    return Bus(options(settings, role), f"chronicle-{role}-{settings.instance}")

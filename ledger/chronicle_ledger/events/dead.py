@@ -11,14 +11,17 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
 from chronicle_ledger.events.replay import replay
-from chronicle_ledger.events.stream import DEAD_STREAM, DEAD_SUBJECT
+from chronicle_ledger.events.stream import DEAD_STREAM, DEAD_SUBJECT, MAX_MESSAGE
 
 REASON = "Chronicle-Reason"
 SUBJECT = "Chronicle-Subject"
 SEQUENCE = "Chronicle-Sequence"
 CUT = "Chronicle-Cut-From"
 
-LARGEST = (1 << 20) - 4096
+HEADERS = 4096
+"""Bytes that the headers of a letter may take."""
+
+LARGEST = MAX_MESSAGE - HEADERS
 """Bytes kept of a message: headers count towards the stream's limit, and a letter that it refused would keep the
 projector where it is."""
 
@@ -55,9 +58,11 @@ async def keep(
     # A header is one line of ASCII.
     line = " ".join(reason.split()).encode("ascii", "backslashreplace").decode()[:1000]
     told: dict[str, Any] = {**(headers or {}), REASON: line, SUBJECT: subject, SEQUENCE: str(sequence)}
-    if len(data) > LARGEST:
+    # A server may take less than the stream does.
+    largest = min(LARGEST, js._nc.max_payload - HEADERS)  # noqa: SLF001 - nats-py has no other way to its client
+    if len(data) > largest:
         told[CUT] = str(len(data))
-    await js.publish(DEAD_SUBJECT, data[:LARGEST], headers=told)
+    await js.publish(DEAD_SUBJECT, data[:largest], stream=DEAD_STREAM, headers=told)
 
 
 async def letters(js: JetStreamContext) -> AsyncIterator[DeadLetter]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 
 from nats.aio.msg import Msg
 
@@ -12,6 +13,9 @@ from chronicle_ledger.events.event import Event, Unreadable, decode
 from chronicle_ledger.events.view_writer import ViewWriter
 from chronicle_ledger.store.failures import DATABASE_ERRORS, refuses_content
 from chronicle_ledger.store.view_rows import Progress, ViewEntry
+
+ENTRIES = 10_000
+"""Entries in one transaction of the read model. Messages say little: a transaction has two entries, or hundreds."""
 
 
 @dataclass(slots=True)
@@ -33,9 +37,30 @@ class Delivered:
 
 
 async def deliver(writer: ViewWriter, messages: Sequence[Msg]) -> Delivered:
-    """Bring messages into the view and commit. Raises DatabaseUnavailable, and what the database refuses whatever the
-    messages say (its tables are missing)."""
-    entries, progress, bad = _read(messages)
+    """Bring messages into the view and commit, `ENTRIES` at a time. Raises DatabaseUnavailable, and what the database
+    refuses whatever the messages say (its tables are missing)."""
+    events = [_event(message) for message in messages]
+    whole = Delivered()
+    sizes = [len(event.entries) if isinstance(event, Event) else 0 for event in events]
+    for begin, end in parts(sizes, ENTRIES):
+        whole.add(await _deliver(writer, messages[begin:end], events[begin:end]), begin)
+    return whole
+
+
+def parts(sizes: Sequence[int], most: int) -> list[tuple[int, int]]:
+    """Cut messages of so many entries into parts (first, end) of `most` entries; a larger message stands alone."""
+    cuts = [0]
+    total = 0
+    for number, size in enumerate(sizes):
+        if total + size > most and number > cuts[-1]:
+            cuts.append(number)
+            total = 0
+        total += size
+    return list(pairwise([*cuts, len(sizes)]))
+
+
+async def _deliver(writer: ViewWriter, messages: Sequence[Msg], events: Sequence[Event | str]) -> Delivered:
+    entries, progress, bad = _read(messages, events)
     try:
         outcome = await writer.apply(entries, progress)
         dead = bad | outcome.dead
@@ -51,20 +76,26 @@ async def deliver(writer: ViewWriter, messages: Sequence[Msg]) -> Delivered:
     # Neither half need be at fault alone; the message that is will stand alone in the end.
     middle = len(messages) // 2
     whole = Delivered()
-    whole.add(await deliver(writer, messages[:middle]), 0)
-    whole.add(await deliver(writer, messages[middle:]), middle)
+    whole.add(await _deliver(writer, messages[:middle], events[:middle]), 0)
+    whole.add(await _deliver(writer, messages[middle:], events[middle:]), middle)
     return whole
 
 
-def _read(messages: Sequence[Msg]) -> tuple[list[ViewEntry], Progress, dict[int, str]]:
+def _event(message: Msg) -> Event | str:
+    """The event of a message, or the reason why it is none."""
+    try:
+        return decode(message.data)
+    except Unreadable as error:
+        return str(error)
+
+
+def _read(messages: Sequence[Msg], events: Sequence[Event | str]) -> tuple[list[ViewEntry], Progress, dict[int, str]]:
     entries: list[ViewEntry] = []
     bad: dict[int, str] = {}
     newest: datetime | None = None
-    for number, message in enumerate(messages):
-        try:
-            event = decode(message.data)
-        except Unreadable as error:
-            bad[number] = str(error)
+    for number, event in enumerate(events):
+        if isinstance(event, str):
+            bad[number] = event
             continue
         entries.extend(entries_of(event, number))
         newest = event.posted_at if newest is None else max(newest, event.posted_at)
@@ -77,7 +108,7 @@ def entries_of(event: Event, source: int | None) -> list[ViewEntry]:
     return [
         ViewEntry(
             e.account_id, e.currency, e.version, e.amount, e.held, e.balance_after, e.held_after,
-            event.id, event.kind.value, event.effective_at, event.posted_at, source,
+            event.id, event.kind.value, event.effective_at, event.posted_at, event.posted_by, source,
         )
         for e in event.entries
     ]  # fmt: skip

@@ -18,6 +18,8 @@ Minor = Annotated[int, Meta(ge=MIN_BALANCE, le=MAX_BALANCE)]
 Version = Annotated[int, Meta(ge=1, le=MAX_BALANCE)]
 # (?!\n): $ matches before a last line break too.
 Currency = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9]{2,15}(?!\n)$")]
+# PostgreSQL keeps no NUL in a text.
+Subject = Annotated[str, Meta(pattern=r"^[^\x00]*(?!\n)$")]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 FIRST_YEAR, LAST_YEAR = 1899, 9001
@@ -50,6 +52,7 @@ class Event(msgspec.Struct, frozen=True):
     effective_at: Moment
     hash: str
     entries: list[EventEntry]
+    posted_by: Subject | None = None
     metadata: dict[str, Any] = {}
     details: dict[str, Any] = {}
 
@@ -61,7 +64,7 @@ def decode(data: bytes) -> Event:
     """Read a message. Raises Unreadable."""
     try:
         event = _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"not an event: {error}") from error
     if event.schema != SCHEMA:
         raise Unreadable(f"schema {event.schema} is not {SCHEMA}: a newer ledger wrote it; upgrade the projector")

@@ -8,7 +8,8 @@ beginning. Delivery is at least once: `reconcile` publishes lost events again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from nats.errors import Error as NatsError
@@ -17,7 +18,7 @@ from nats.js.errors import NotFoundError
 from chronicle_ledger import logs
 from chronicle_ledger.events.bus import Bus, BusUnavailable
 from chronicle_ledger.events.puller import ConsumerGone
-from chronicle_ledger.events.replay import follow
+from chronicle_ledger.events.replay import MessagesMissed, follow
 from chronicle_ledger.events.stream import STREAM
 
 log = logs.get(__name__)
@@ -59,7 +60,7 @@ class Item:
 
 async def feed(
     bus: Bus, after: Position | None, *, from_start: bool, stopped: Callable[[], bool]
-) -> AsyncIterator[Item]:
+) -> AsyncGenerator[Item]:
     """Events after `after`; without it those that come from now on, or all (`from_start`). Goes on across outages of
     NATS until `stopped()`; yields an empty item every second in which nothing comes."""
     at = after
@@ -73,15 +74,16 @@ async def feed(
             elif at.incarnation != incarnation or at.sequence > info.state.last_seq:
                 at = Position(incarnation, 0)
                 yield Item(at, None, reset=True)
-            async for message in follow(js, STREAM, at.sequence + 1):
-                if stopped():
-                    return
-                if message is None:
-                    yield Item(None, None)
-                    continue
-                at = Position(incarnation, message.metadata.sequence.stream)
-                yield Item(at, message.data)
-        except (NatsError, BusUnavailable, ConsumerGone, NotFoundError, TimeoutError, OSError) as error:
+            async with contextlib.aclosing(follow(js, STREAM, at.sequence + 1)) as messages:
+                async for message in messages:
+                    if stopped():
+                        return
+                    if message is None:
+                        yield Item(None, None)
+                        continue
+                    at = Position(incarnation, message.metadata.sequence.stream)
+                    yield Item(at, message.data)
+        except (NatsError, BusUnavailable, ConsumerGone, MessagesMissed, NotFoundError, TimeoutError, OSError) as error:
             log.debug("feed interrupted", error=str(error) or type(error).__name__)
             yield Item(None, None)
             await asyncio.sleep(1.0)

@@ -14,7 +14,7 @@ from chronicle_ledger.ending import end
 from chronicle_ledger.events import bus as buses
 from chronicle_ledger.events import dead, stream
 from chronicle_ledger.events.backoff import Backoff
-from chronicle_ledger.events.bus import TROUBLE, Bus
+from chronicle_ledger.events.bus import TROUBLE, Bus, BusUnavailable
 from chronicle_ledger.events.delivery import deliver
 from chronicle_ledger.events.puller import ConsumerGone, Puller
 from chronicle_ledger.events.relay import database_of, worker_name
@@ -45,7 +45,6 @@ class Projector:
         bus: Bus,
         *,
         worker: str,
-        replicas: int,
         lease_seconds: float = LEASE_SECONDS,
         ack_wait: float = stream.ACK_WAIT_SECONDS,
         broken: Sabotage | None = None,
@@ -54,7 +53,6 @@ class Projector:
         self._database: Database | None = None
         self._bus = bus
         self._worker = worker
-        self._replicas = replicas
         self._lease_seconds = lease_seconds
         self._ack_wait = ack_wait
         self._broken = broken
@@ -99,6 +97,7 @@ class Projector:
     async def _step(self) -> float:
         """One batch; returns how many seconds to wait before the next."""
         if not await self._bus.wait_connected(0.5):
+            metrics.PROJECTOR_PENDING.forget()
             return 0.0
         try:
             puller = self._puller or await self._open_puller()
@@ -117,10 +116,11 @@ class Projector:
     async def _open_puller(self) -> Puller:
         js = self._bus.jetstream()
         try:
-            await stream.ensure_all(js, self._replicas)
-            self._complaint = None
-        except stream.StreamWouldShrink as error:
+            await stream.require(js)
+        except BusUnavailable as error:
             self._complaint = str(error)
+            raise
+        self._complaint = None
         await stream.ensure_consumer(js, self._ack_wait)
         puller = Puller(self._bus.client, stream.STREAM, stream.CONSUMER, BATCH)
         await puller.open()
@@ -176,6 +176,5 @@ def build(settings: Settings) -> Projector:
         database_of(settings, "projector"),
         buses.of(settings, "projector"),
         worker=worker_name(settings),
-        replicas=settings.nats_replicas,
         broken=sabotage.active(),
     )

@@ -1,7 +1,7 @@
 """Pulling from a JetStream consumer: one request is always ahead, so that messages come as soon as they are there.
 
 nats-py's own `fetch` waits for a whole batch or its time-out; a projector wants what there is, now.
-Protocol: NATS ADR-37 (pull consumers), request fields `batch` and `expires` (nanoseconds).
+Protocol: NATS ADR-37 (pull consumers), request fields `batch`, `max_bytes` and `expires` (nanoseconds).
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from nats.errors import TimeoutError as NatsTimeoutError
 REQUEST_SECONDS = 5.0
 """How long the server keeps a request open when there are no messages."""
 
+MAX_BYTES = 8 << 20
+"""Bytes of one request and of one batch: an event may be a thousand times as large as another. Each message of our
+streams is smaller, so each comes."""
+
 NO_MESSAGES, REQUEST_TIMEOUT, CONFLICT, NO_RESPONDERS = "404", "408", "409", "503"
 
 
@@ -25,12 +29,20 @@ class ConsumerGone(Exception):
 
 
 class Puller:
-    """Takes messages of one consumer. `batch` bounds what is asked for at once."""
+    """Takes messages of one consumer. `batch` and `max_bytes` bound what is asked for at once.
 
-    def __init__(self, client: Client, stream: str, consumer: str, batch: int) -> None:
+    Without `ahead` the next request waits until the one before has brought its last message, so that no more than
+    `max_bytes` are ever kept for a reader that is slow.
+    """
+
+    def __init__(
+        self, client: Client, stream: str, consumer: str, batch: int, max_bytes: int = MAX_BYTES, *, ahead: bool = True
+    ) -> None:
         self._client = client
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._batch = batch
+        self._max_bytes = max_bytes
+        self._left = batch // 2 if ahead else 0
         self._inbox = client.new_inbox()
         self._subscription: Any = None
         self._outstanding = 0
@@ -44,9 +56,9 @@ class Puller:
     async def _request(self) -> None:
         if self._lost():
             self._outstanding = 0
-        if self._outstanding > self._batch // 2:
+        if self._outstanding > self._left:
             return
-        request = {"batch": self._batch, "expires": int(REQUEST_SECONDS * 1e9)}
+        request = {"batch": self._batch, "max_bytes": self._max_bytes, "expires": int(REQUEST_SECONDS * 1e9)}
         await self._client.publish(self._subject, json.dumps(request).encode(), reply=self._inbox)
         self._outstanding = self._batch + max(0, self._outstanding)
         self._expires = time.monotonic() + REQUEST_SECONDS
@@ -75,10 +87,12 @@ class Puller:
                 messages.append(message)
             elif self._outstanding <= 0:
                 await self._request()
-        while len(messages) < self._batch and self._subscription.pending_msgs > 0:
+        size = len(messages[0].data)
+        while len(messages) < self._batch and size < self._max_bytes and self._subscription.pending_msgs > 0:
             message = await self._subscription.next_msg(timeout=1.0)
             if self._is_message(message):
                 messages.append(message)
+                size += len(message.data)
         self._outstanding -= len(messages)
         return messages
 

@@ -76,7 +76,7 @@ class Rebuild:
                 if await self._catch_up(new) == 0:
                     break
             await in_transaction(self._database, lambda conn: self._switch(conn, new))
-            # What the projector wrote into the old generation in the last moment before.
+            # What was posted in the last moment before, and has not come by the stream yet.
             await self._catch_up(new, live=True)
             async with self._database.connection() as conn:
                 events = await _transactions(conn)
@@ -155,7 +155,17 @@ class Rebuild:
     async def _switch(self, conn: Connection, generation: int) -> None:
         # Another one would be deleting this generation by now.
         await self._renew_lease(conn)
-        await view_writes.lock_generation(conn)
+        old = await view_writes.lock_generation(conn)
+        # The projector went on in the old generation: without its last batches an account would go back for a moment,
+        # and a trial balance would show one side of a transfer although nothing is behind.
+        after: UUID | None = None
+        while True:
+            late, after = await view_generations.older(conn, generation, old, after)
+            for account, version in late:
+                while added := await self._writer.fill_page(conn, generation, account, version):
+                    self._entries += added
+            if after is None:
+                break
         await view_generations.switch(conn, generation)
 
     async def _delete(self, generation: int) -> int:

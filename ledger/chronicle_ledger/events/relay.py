@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from chronicle_ledger import logs, metrics, sabotage
 from chronicle_ledger.domain.payload import SHARDS
 from chronicle_ledger.ending import end
 from chronicle_ledger.events import bus as buses
-from chronicle_ledger.events import stream
+from chronicle_ledger.events import dead, sizes, stream
 from chronicle_ledger.events.backoff import Backoff, Pace
 from chronicle_ledger.events.bus import TROUBLE, Bus
 from chronicle_ledger.events.publisher import JetStreamPublisher, Publisher
@@ -20,19 +20,28 @@ from chronicle_ledger.events.shares import LEASE_SECONDS, Shares
 from chronicle_ledger.sabotage import Sabotage
 from chronicle_ledger.settings import Settings
 from chronicle_ledger.store import outbox
-from chronicle_ledger.store.outbox import Pending
+from chronicle_ledger.store.outbox import Pending, Waiting
 from chronicle_ledger.store.pool import Database, open_pool
 
 log = logs.get(__name__)
 
 BATCH = 4000
-"""Rows read at once. They are published oldest first, so that the projector meets few gaps even after an outage."""
+"""Rows looked at together, without their messages. They are published oldest first, so that the projector meets few
+gaps even after an outage."""
 
 WINDOW = 1000
-"""Messages in flight before their rows are deleted."""
+"""Messages read, and then in flight, before their rows are deleted."""
+
+WINDOW_BYTES = 8 << 20
+"""Bytes of them. A thousand events may be a hundred times as large as a thousand others."""
+
+ALL_SHARDS = range(SHARDS)
+
+SHOWN = 10
+"""Events that are too large which are named at once."""
 
 MEASURE_SECONDS = 5.0
-"""Between two counts of the whole outbox for the metrics: each reads every tombstone in it."""
+"""Between two counts of the outbox for the metrics: on CockroachDB each reads the tombstones in its way."""
 
 
 class Relay:
@@ -65,6 +74,8 @@ class Relay:
         self._ending = asyncio.Event()
         self._prepared = False
         self._complaint: str | None = None
+        self._refusal: str | None = None
+        self._told: set[UUID] = set()
         self.published = 0
 
     async def start(self) -> None:
@@ -133,17 +144,23 @@ class Relay:
             # Events still go into the stream as it is; refusing to change it must not hold them up.
             log.error("the stream is not as declared", error=str(error))  # noqa: TRY400 - the message says all
             self._complaint = str(error)
+        except stream.SubjectsTaken as error:
+            self._complaint = str(error)
+            raise
         else:
             self._complaint = None
         self._prepared = True
 
     async def move(self, shards: Sequence[int]) -> tuple[int, bool]:
-        """Publish what waits in `shards` and delete what is acknowledged; return how many rows were found, and
-        whether all of them were acknowledged."""
+        """Publish what waits in `shards` and delete what is acknowledged; return how many rows there were, and whether
+        all of them were acknowledged. Events that NATS does not take for their size stay where they are."""
+        largest = sizes.largest_message(self._bus)
         async with self.database.connection() as conn:
-            rows = await outbox.read(conn, shards, BATCH)
-        for begin in range(0, len(rows), WINDOW):
-            if not await self._move_window(rows[begin : begin + WINDOW]):
+            rows = await outbox.waiting(conn, shards, BATCH, largest)
+        for window in sizes.windows(rows, WINDOW, WINDOW_BYTES):
+            async with self.database.connection() as conn:
+                messages = await outbox.messages(conn, window)
+            if not await self._move_window(messages):
                 return len(rows), False
         return len(rows), True
 
@@ -156,10 +173,12 @@ class Relay:
         self.published += len(result.acknowledged)
         if self._broken is not Sabotage.RELAY_EARLY_DELETE:
             await self._delete(result.acknowledged)
+        self._refusal = result.reason if result.refused else None
         if result.failed:
             metrics.RELAY_FAILURES.inc()
-            # The stream may have been deleted behind our back: look, and make it again.
-            self._prepared = self._prepared and not result.no_stream
+            # The stream may have been deleted behind our back, or another one have taken its subjects: look, and make
+            # it again. Of the latter nothing is heard: nats-py drops an acknowledgement that is an error.
+            self._prepared = False
             log.warning("not all events acknowledged", failed=result.failed, of=len(rows), reason=result.reason)
         return not result.failed
 
@@ -169,25 +188,60 @@ class Relay:
                 await outbox.delete(conn, rows)
 
     async def _measure(self) -> None:
-        shortened = False
+        """Count what waits. A figure that cannot be measured is absent, so that an alarm on it sees that."""
         while True:
             try:
                 async with self.database.connection() as conn:
-                    if not shortened:
-                        await outbox.shorten_tombstones(conn)
-                        shortened = True
                     backlog = await outbox.backlog(conn)
+            except TROUBLE as error:
+                metrics.OUTBOX_BACKLOG.forget()
+                metrics.OUTBOX_OLDEST.forget()
+                metrics.OUTBOX_TOO_LARGE.forget()
+                log.warning("backlog not measured", error=str(error).strip())
+            else:
                 metrics.OUTBOX_BACKLOG.set(backlog.events)
                 metrics.OUTBOX_OLDEST.set(backlog.oldest_seconds)
-            except TROUBLE as error:
-                log.debug("backlog not measured", error=str(error).strip())
+                await self._measure_too_large(backlog.oldest_seconds)
             await asyncio.sleep(MEASURE_SECONDS)
 
+    async def _measure_too_large(self, oldest_seconds: float) -> None:
+        """Look for events that NATS does not take for their size, and tell of each once."""
+        try:
+            largest = sizes.largest_message(self._bus)
+            if not sizes.worth_a_look(largest, oldest_seconds):
+                metrics.OUTBOX_TOO_LARGE.set(0)
+                return
+            async with self.database.connection() as conn:
+                large = await outbox.larger(conn, ALL_SHARDS, largest, SHOWN)
+            metrics.OUTBOX_TOO_LARGE.set(len(large))
+            for row in large:
+                if row.id not in self._told:
+                    await self._tell(row, largest)
+        except TROUBLE as error:
+            metrics.OUTBOX_TOO_LARGE.forget()
+            log.debug("not looked for events that are too large", error=str(error).strip())
+
+    async def _tell(self, row: Waiting, largest: int) -> None:
+        """Name an event that is too large, in the log and among the dead letters. It stays in the outbox, and is
+        published when the servers take it."""
+        reason = (
+            f"transaction {row.id}: its event of {row.bytes:,} bytes is larger than the {largest:,} that NATS takes; it"
+            " waits in the outbox until max_payload of the servers is raised"
+        )
+        log.error("event set aside", reason=reason)
+        async with self.database.connection() as conn:
+            messages = await outbox.messages(conn, [row])
+        for message in messages:
+            once = {"Nats-Msg-Id": f"too-large-{row.id}"}
+            payload = message.payload.encode()
+            await dead.keep(self._bus.jetstream(), payload, reason, stream.subject(row.shard), 0, once)
+        self._told.add(row.id)
+
     async def ready(self) -> str | None:
-        """Ready once connected to NATS, with the stream as declared."""
+        """Ready once connected to NATS, with the stream as declared and servers that take every event, and did."""
         if not self._bus.connected:
             return "NATS cannot be reached; events wait in the outbox"
-        return self._complaint
+        return self._complaint or self._refusal or sizes.too_small_server(self._bus)
 
     async def drain(self, seconds: float) -> None:
         """Finish the window in hand; what is left stays in the outbox for another relay."""
@@ -228,6 +282,7 @@ def database_of(settings: Settings, role: str) -> Callable[[], Awaitable[Databas
             size=min(3, settings.database_pool_size),
             statement_timeout=settings.statement_timeout,
             name=f"chronicle-{role}",
+            pooler=settings.database_pooler,
         )
 
     return opened

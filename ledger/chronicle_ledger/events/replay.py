@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
 
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -14,6 +15,11 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from chronicle_ledger.events.puller import ConsumerGone, Puller
 
 BATCH = 1000
+
+FEED_BATCH = 100
+FEED_BYTES = (1 << 20) + (64 << 10)
+"""What is asked for at once for a reader of the feed, which may be as slow as it likes. The largest message that the
+stream takes fits, with its headers."""
 
 SILENT_LOOKS = 10
 """A reader that hears nothing so many times in a row, a second each, although there is more, raises StreamSilent."""
@@ -25,8 +31,26 @@ class StreamSilent(Exception):
     """The stream has more, but nothing comes: a server went away while it was read. Try again."""
 
 
+class MessagesMissed(StreamSilent):
+    """The consumer has sent messages that did not arrive: the client drops what it has no room for. Try again."""
+
+
+class _Numbers:
+    """The consumer's own count of what it has sent. It has no gaps; the stream's has, where messages were deleted."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def check(self, message: Msg) -> None:
+        """Raise MessagesMissed where messages before this one are missing."""
+        number = message.metadata.sequence.consumer
+        if number != self._last + 1:
+            raise MessagesMissed(f"the consumer has sent {number - 1} messages before this one; {self._last} arrived")
+        self._last = number
+
+
 @contextlib.asynccontextmanager
-async def _consumer(js: JetStreamContext, stream: str, start: int) -> AsyncIterator[tuple[Puller, str]]:
+async def _consumer(js: JetStreamContext, stream: str, start: int, **limits: Any) -> AsyncIterator[tuple[Puller, str]]:
     config = ConsumerConfig(
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
         opt_start_seq=start,
@@ -36,7 +60,8 @@ async def _consumer(js: JetStreamContext, stream: str, start: int) -> AsyncItera
         inactive_threshold=60.0,
     )
     info = await js.add_consumer(stream, config)
-    puller = Puller(js._nc, stream, info.name, BATCH)  # noqa: SLF001 - nats-py has no other way to its client
+    limits.setdefault("batch", BATCH)
+    puller = Puller(js._nc, stream, info.name, **limits)  # noqa: SLF001 - nats-py has no other way to its client
     await puller.open()
     try:
         yield puller, info.name
@@ -55,7 +80,7 @@ async def replay(js: JetStreamContext, stream: str) -> AsyncIterator[Msg]:
     if state.messages == 0:
         return
     async with _consumer(js, stream, state.first_seq) as (puller, name):
-        silent = 0
+        silent, numbers = 0, _Numbers()
         while True:
             try:
                 messages = await puller.next(1.0)
@@ -66,6 +91,7 @@ async def replay(js: JetStreamContext, stream: str) -> AsyncIterator[Msg]:
                 await asyncio.sleep(0.5)
                 messages = []
             for message in messages:
+                numbers.check(message)
                 silent = 0
                 sequence = message.metadata.sequence.stream
                 if sequence <= state.last_seq:
@@ -81,16 +107,18 @@ async def replay(js: JetStreamContext, stream: str) -> AsyncIterator[Msg]:
                     raise StreamSilent(f"{stream} has more messages but delivers none; try again")
 
 
-async def follow(js: JetStreamContext, stream: str, start: int) -> AsyncIterator[Msg | None]:
-    """The messages of `stream` from sequence `start` on, for ever; None for each second without one.
+async def follow(js: JetStreamContext, stream: str, start: int) -> AsyncGenerator[Msg | None]:
+    """The messages of `stream` from sequence `start` on, without an end; None for each second without one.
 
-    Raises puller.ConsumerGone and nats-py's errors.
+    Raises MessagesMissed, puller.ConsumerGone and nats-py's errors.
     """
-    async with _consumer(js, stream, start) as (puller, name):
-        quiet = 0
+    limits = {"batch": FEED_BATCH, "max_bytes": FEED_BYTES, "ahead": False}
+    async with _consumer(js, stream, start, **limits) as (puller, name):
+        quiet, numbers = 0, _Numbers()
         while True:
             messages = await puller.next(1.0)
             for message in messages:
+                numbers.check(message)
                 yield message
             if not messages:
                 yield None

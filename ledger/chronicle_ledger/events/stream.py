@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
     DeliverPolicy,
     DiscardPolicy,
+    PeerInfo,
     RetentionPolicy,
     StorageType,
     StreamConfig,
@@ -20,6 +25,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 
 from chronicle_ledger import logs
 from chronicle_ledger.domain.payload import SHARDS
+from chronicle_ledger.events.bus import BusUnavailable
 
 log = logs.get(__name__)
 
@@ -29,14 +35,25 @@ DEAD_STREAM = "CHRONICLE_DEAD"
 DEAD_SUBJECT = "chronicle.dead"
 CONSUMER = "projector"
 
+MAX_MESSAGE = 1 << 20
+"""Bytes of one message, headers included, that a stream of ours takes."""
+
 ACK_WAIT_SECONDS = 10.0
 """After this a message that was delivered and not acknowledged (its projector died) is delivered again."""
 
+SILENT_SECONDS = 10.0
+"""A copy of which its leader has heard nothing for so long is not kept; one that lives answers each second."""
+
 STREAM_NAME_IN_USE = 10058
+SUBJECTS_OVERLAP = 10065
 
 
 class StreamWouldShrink(Exception):
     """The stream that exists promises more than the declared one. Nothing was changed."""
+
+
+class SubjectsTaken(BusUnavailable):
+    """Another stream takes the subjects of ours, so ours cannot be made. Events wait in the outbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +71,7 @@ class StreamSpec:
     duplicate_window: float = 120.0
     max_bytes: int = -1
     max_age: float = 0.0
-    max_message_bytes: int = 1 << 20
+    max_message_bytes: int = MAX_MESSAGE
 
     def config(self) -> StreamConfig:
         """The declaration in JetStream's terms."""
@@ -115,7 +132,8 @@ def shrinkage(existing: StreamConfig, spec: StreamSpec) -> list[str]:
 async def ensure(js: JetStreamContext, spec: StreamSpec) -> StreamInfo:
     """Make the stream, or let an existing one grow to `spec`; running it again changes nothing.
 
-    Raises StreamWouldShrink where an existing stream promises more, and nats-py's errors where JetStream cannot answer.
+    Raises StreamWouldShrink where an existing stream promises more, SubjectsTaken, and nats-py's errors where JetStream
+    cannot answer.
     """
     try:
         info = await js.stream_info(spec.name)
@@ -123,6 +141,8 @@ async def ensure(js: JetStreamContext, spec: StreamSpec) -> StreamInfo:
         try:
             made = await js.add_stream(spec.config())
         except BadRequestError as error:
+            if error.err_code == SUBJECTS_OVERLAP:
+                raise SubjectsTaken(taken(spec, await takers(js, spec))) from error
             if error.err_code != STREAM_NAME_IN_USE:
                 raise
             made = await js.stream_info(spec.name)  # another process was faster
@@ -137,6 +157,79 @@ async def ensure(js: JetStreamContext, spec: StreamSpec) -> StreamInfo:
         info = await js.update_stream(spec.config())
         log.info("stream grown", stream=spec.name, replicas=spec.replicas)
     return info
+
+
+async def trouble(js: JetStreamContext) -> str | None:
+    """What stands in the way of the stream of transactions, as JetStream says it; None where it is there and has a
+    leader, copies enough and room. Raises BusUnavailable."""
+    try:
+        info = await js.stream_info(STREAM)
+    except NotFoundError:
+        return await _missing(js)
+    except (NatsError, TimeoutError) as error:
+        return (
+            f"JetStream does not answer for stream {STREAM} ({_words(error)}): too few of its servers have its data, or"
+            " they elect a leader. Where this lasts: `chronicle events restore-stream`"
+        )
+    if info.cluster is None:
+        return None
+    copies = info.cluster.replicas or ()
+    if not info.cluster.leader:
+        away = [peer for peer in copies if not peer.current]
+        return f"stream {STREAM} has no leader: too few of its servers are there. {_silent(away)}"
+    if away := [peer for peer in copies if peer.offline]:
+        return f"stream {STREAM} lacks its copies on {_names(away)}"
+    if away := [peer for peer in copies if (peer.active or 0) > SILENT_SECONDS * 1e9]:
+        return f"stream {STREAM} lacks its copies on {_names(away)}. {_silent(away)}"
+    return None
+
+
+def _names(peers: Sequence[PeerInfo]) -> str:
+    return ", ".join(peer.name or "?" for peer in peers)
+
+
+def _silent(away: Sequence[PeerInfo]) -> str:
+    """A server turns JetStream off when its disk is full, and goes on answering clients; nothing turns it on again."""
+    if not away:
+        return "Where this lasts: `chronicle events restore-stream`"
+    return (
+        f"Of {_names(away)} JetStream hears nothing: where that server runs, JetStream is off in it, since its disk was"
+        " full. Make room, then restart that server"
+    )
+
+
+async def _missing(js: JetStreamContext) -> str:
+    spec = transactions(1)
+    with contextlib.suppress(NatsError, TimeoutError):
+        if names := await takers(js, spec):
+            return taken(spec, names)
+    return (
+        f"stream {STREAM} does not exist: `chronicle serve relay` makes it within seconds where JetStream can. What it"
+        " held before is brought back by `chronicle reconcile`"
+    )
+
+
+def _words(error: BaseException) -> str:
+    return str(error).strip() or type(error).__name__
+
+
+async def takers(js: JetStreamContext, spec: StreamSpec) -> list[str]:
+    """The other streams that take one of the subjects of `spec`."""
+    found = set()
+    for subject_ in spec.subjects:
+        request = json.dumps({"subject": subject_}).encode()
+        answer = await js._api_request(f"{js._prefix}.STREAM.NAMES", request, timeout=js._timeout)  # noqa: SLF001
+        found |= set(answer.get("streams") or ())
+    return sorted(found - {spec.name})
+
+
+def taken(spec: StreamSpec, names: Sequence[str]) -> str:
+    """What to say where `names` stand in the place of the stream `spec`."""
+    return (
+        f"the subjects {', '.join(spec.subjects)} of stream {spec.name} belong to another stream now"
+        f" ({', '.join(names) or 'its name is not known'}), so no event can be published: delete that stream, or take"
+        f" these subjects from it. Events wait in the outbox, and go on by themselves then"
+    )
 
 
 def grows(existing: StreamConfig, spec: StreamSpec) -> bool:
@@ -155,6 +248,20 @@ async def ensure_all(js: JetStreamContext, replicas: int) -> StreamInfo:
     """Make both streams; return the stream of transactions."""
     await ensure(js, dead_letters(replicas))
     return await ensure(js, transactions(replicas))
+
+
+class StreamMissing(BusUnavailable):
+    """The stream of transactions is not there (yet)."""
+
+
+async def require(js: JetStreamContext) -> None:
+    """Raise StreamMissing or SubjectsTaken where the stream of transactions is not there. The relay makes it."""
+    try:
+        await js.stream_info(STREAM)
+    except NotFoundError:
+        if names := await takers(js, transactions(1)):
+            raise SubjectsTaken(taken(transactions(1), names)) from None
+        raise StreamMissing(f"stream {STREAM} is not there yet; `chronicle serve relay` makes it") from None
 
 
 async def ensure_consumer(js: JetStreamContext, ack_wait: float = ACK_WAIT_SECONDS, unacknowledged: int = 4000) -> None:

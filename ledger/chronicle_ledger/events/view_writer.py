@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from typing import TypeVar
 from uuid import UUID
 
@@ -22,7 +24,11 @@ log = logs.get(__name__)
 T = TypeVar("T")
 
 GAP_ENTRIES = 5000
-"""A longer gap (a view that starts empty) is filled in pages of this size, so that memory stays bounded."""
+"""Where a batch lacks more (a view that starts empty, a stream that comes shard after shard), it is read in pages of
+this size, a transaction each, before the batch is applied. So memory stays bounded, and each entry is read once."""
+
+GAP_ACCOUNTS = 100
+"""Accounts that one such page looks at, at most."""
 
 ATTEMPTS = 5
 
@@ -39,10 +45,21 @@ class Applied:
     dead: dict[int, str] = field(default_factory=dict)
 
 
-class _LongGap(Exception):
-    def __init__(self, account: UUID, version: int) -> None:
+class _MuchMissing(Exception):
+    """The batch lacks more than one page; `until` names the last missing version of each account."""
+
+    def __init__(self, until: Mapping[UUID, int]) -> None:
         super().__init__()
-        self.account, self.version = account, version
+        self.until = until
+
+
+@dataclass(slots=True)
+class _GapPage:
+    """What one page did: entries written, accounts that need no more, accounts of which the ledger has no more."""
+
+    written: int = 0
+    done: set[UUID] = field(default_factory=set)
+    holes: set[UUID] = field(default_factory=set)
 
 
 async def in_transaction(database: Database, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -72,20 +89,36 @@ class ViewWriter:
 
     async def apply(self, entries: Sequence[ViewEntry], progress: Progress) -> Applied:
         """Bring a batch into the view and move the position with it. Raises DatabaseUnavailable."""
+        holes: frozenset[UUID] = frozenset()
+        filled = 0
         while True:
+            work = partial(self._apply, entries=entries, progress=progress, holes=holes, filled=filled)
             try:
-                return await in_transaction(self._database, lambda conn: self._apply(conn, entries, progress))
-            except _LongGap as gap:
-                await self.fill(gap.account, gap.version)
+                return await in_transaction(self._database, work)
+            except _MuchMissing as gaps:
+                log.info(
+                    "entries are read from the ledger, since the stream has not brought them", accounts=len(gaps.until)
+                )
+                count, unfilled = await self._fill_gaps(gaps.until)
+                filled += count
+                holes |= unfilled
 
-    async def _apply(self, conn: Connection, entries: Sequence[ViewEntry], progress: Progress) -> Applied:
+    async def _apply(
+        self,
+        conn: Connection,
+        entries: Sequence[ViewEntry],
+        progress: Progress,
+        holes: frozenset[UUID],
+        filled: int,
+    ) -> Applied:
         generation = await view_writes.lock_generation(conn)
         states = await view_writes.states(conn, generation, sorted({e.account_id for e in entries}))
         outcome = Applied()
         if self._blind:
             projection = project_blindly(states, entries)
         else:
-            projection = await self._by_version(conn, states, list(entries), outcome)
+            projection = await self._by_version(conn, states, list(entries), outcome, holes)
+            outcome.gaps += filled
         await view_writes.write(conn, generation, projection)
         outcome.applied, outcome.skipped, outcome.sources = projection.entries, projection.skipped, projection.sources
         await view_writes.advance(
@@ -98,9 +131,14 @@ class ViewWriter:
         return outcome
 
     async def _by_version(
-        self, conn: Connection, states: dict[UUID, ViewState], entries: list[ViewEntry], outcome: Applied
+        self,
+        conn: Connection,
+        states: dict[UUID, ViewState],
+        entries: list[ViewEntry],
+        outcome: Applied,
+        holes: frozenset[UUID],
     ) -> Projection:
-        filled = await self._missing(conn, states, entries)
+        filled = await self._missing(conn, states, entries, holes)
         outcome.gaps = len(filled)
         entries = [*entries, *filled]
         trusted: set[tuple[UUID, int]] = set()
@@ -121,16 +159,56 @@ class ViewWriter:
         return result
 
     async def _missing(
-        self, conn: Connection, states: dict[UUID, ViewState], entries: Sequence[ViewEntry]
+        self, conn: Connection, states: dict[UUID, ViewState], entries: Sequence[ViewEntry], holes: frozenset[UUID]
     ) -> list[ViewEntry]:
-        wanted: list[tuple[UUID, int]] = []
-        for account, first, last in missing(states, entries):
-            if last - first >= GAP_ENTRIES or len(wanted) >= 2 * GAP_ENTRIES:
-                if await view_writes.ledger_entries(conn, [(account, last)]):
-                    raise _LongGap(account, last)
-                continue  # the ledger has nothing there: the message speaks of a history that does not exist
-            wanted.extend((account, version) for version in range(first, last + 1))
+        """What the ledger has between view and batch. Raises _MuchMissing where that is more than one page."""
+        gaps = missing(states, entries)
+        if _length(gaps) > GAP_ENTRIES:
+            # A message may speak of a history that does not exist. What the ledger lacks is not waited for.
+            versions = await view_writes.ledger_versions(conn, sorted({account for account, _, _ in gaps}))
+            gaps = [
+                (account, first, min(last, versions.get(account, 0))) for account, first, last in gaps
+                if account not in holes and first <= versions.get(account, 0)
+            ]  # fmt: skip
+            if _length(gaps) > GAP_ENTRIES:
+                raise _MuchMissing({account: last for account, _, last in gaps})
+        wanted = [(account, version) for account, first, last in gaps for version in range(first, last + 1)]
         return await view_writes.ledger_entries(conn, wanted) if wanted else []
+
+    async def _fill_gaps(self, until: Mapping[UUID, int]) -> tuple[int, set[UUID]]:
+        """Bring accounts to the ledger's versions `until`, a page a transaction. Return how many entries were written,
+        and the accounts of which the ledger itself lacks entries."""
+        waiting = dict(sorted(until.items()))
+        holes: set[UUID] = set()
+        total = 0
+        while waiting:
+            chunk = dict(islice(waiting.items(), GAP_ACCOUNTS))
+            total += (page := await in_transaction(self._database, partial(self._gap_page, until=chunk))).written
+            holes |= page.holes
+            for account in page.done | page.holes:
+                del waiting[account]
+        return total, holes
+
+    async def _gap_page(self, conn: Connection, until: Mapping[UUID, int]) -> _GapPage:
+        generation = await view_writes.lock_generation(conn)
+        states = await view_writes.states(conn, generation, list(until))
+        page = _GapPage()
+        wanted: list[tuple[UUID, int]] = []
+        asked: set[UUID] = set()
+        for account, last in until.items():
+            at = states.get(account, ViewState()).version
+            if at >= last:
+                page.done.add(account)
+            elif room := GAP_ENTRIES - len(wanted):
+                asked.add(account)
+                wanted.extend((account, version) for version in range(at + 1, min(last, at + room) + 1))
+        entries = await view_writes.ledger_entries(conn, wanted) if wanted else []
+        page.holes = asked - {entry.account_id for entry in entries}
+        projection = _of_the_ledger(states, entries)
+        await view_writes.write(conn, generation, projection)
+        page.written = projection.entries
+        page.done |= {account for account, own in projection.applied.items() if own[-1].version >= until[account]}
+        return page
 
     async def fill(self, account: UUID, version: int | None = None, generation: int | None = None) -> int:
         """Bring the ledger's entries of `account` up to `version` (default: all) into the view, a page a transaction;
@@ -154,8 +232,18 @@ class ViewWriter:
         if limit <= 0:
             return 0
         page = await view_writes.account_page(conn, account, at, limit)
-        projection = project(states, page, frozenset((entry.account_id, entry.version) for entry in page))
-        if isinstance(projection, Contradiction):
-            raise TypeError("trusted entries do not contradict")
+        projection = _of_the_ledger(states, page)
         await view_writes.write(conn, generation, projection)
         return projection.entries
+
+
+def _length(gaps: Sequence[tuple[UUID, int, int]]) -> int:
+    return sum(last - first + 1 for _, first, last in gaps)
+
+
+def _of_the_ledger(states: Mapping[UUID, ViewState], entries: Sequence[ViewEntry]) -> Projection:
+    """Project entries that the ledger itself says."""
+    projection = project(states, entries, frozenset((entry.account_id, entry.version) for entry in entries))
+    if isinstance(projection, Contradiction):
+        raise TypeError("trusted entries do not contradict")
+    return projection

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
 
 from chronicle_ledger.domain.book import Book, NotLoaded, Outcome
 from chronicle_ledger.domain.commands import Command
-from chronicle_ledger.domain.errors import BatchAborted, LedgerError
+from chronicle_ledger.domain.errors import BatchAborted, ClocksDisagree, LedgerError
 from chronicle_ledger.domain.evaluate import evaluate
-from chronicle_ledger.domain.holds import as_placed
+from chronicle_ledger.domain.holds import as_placed, expire_ended
 from chronicle_ledger.domain.needs import Facts, accounts_of, hold_of, target_of
 from chronicle_ledger.domain.transaction import Hold, Transaction, TransactionKind
+from chronicle_ledger.posting.clocks import Clocks, Reading
 from chronicle_ledger.posting.work import Posted, Result, Results, Work
 from chronicle_ledger.sabotage import Sabotage
 from chronicle_ledger.store.load import Need, load_book
-from chronicle_ledger.store.pool import Database
+from chronicle_ledger.store.migrate import keys_shared_until
+from chronicle_ledger.store.pool import Connection, Database
 from chronicle_ledger.store.sabotaged import write_sabotaged
 from chronicle_ledger.store.write import write_and_commit
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(slots=True)
@@ -37,21 +37,25 @@ class Attempt:
     writing: float = 0.0
 
 
-def need_of(works: Sequence[Work]) -> Need:
+def need_of(works: Sequence[Work], facts: Facts) -> Need:
     """What to load for `works`."""
     accounts = set().union(*[work.accounts for work in works])
     commands = [command for work in works for command in work.commands]
     holds = {id_ for command in commands if (id_ := hold_of(command)) is not None}
     targets = {id_ for command in commands if (id_ := target_of(command)) is not None}
-    return Need(accounts, [command.id for command in commands], list(holds), list(targets))
+    ids = [command.id for command in commands]
+    if facts.former_keys:
+        ids += [command.former_id for command in commands if command.former_id is not None]
+    ended_on = list(set().union(*[work.ended_on for work in works]))
+    return Need(accounts, ids, list(holds), list(targets), ended_on)
 
 
 def evaluate_one(book: Book, command: Command, now: datetime) -> tuple[Posted, Outcome | None]:
     """The answer to `command`, applied to the book unless it is a replay. Raises LedgerError or NotLoaded."""
-    existing = book.replay(command.id, command.fingerprint)
+    existing = book.replay(command)
     if existing is not None:
         return Posted(existing, replayed=True, hold=_hold_of(book, existing)), None
-    outcome = evaluate(book, command, now)
+    outcome = evaluate(book, book.identified(command, now), now)
     book.apply(outcome)
     return Posted(outcome.transaction, replayed=False, hold=outcome.hold), outcome
 
@@ -86,10 +90,13 @@ def evaluate_together(book: Book, commands: Sequence[Command], now: datetime) ->
     return results, outcomes
 
 
-def evaluate_works(book: Book, works: Sequence[Work], now: datetime) -> tuple[Attempt, list[Outcome]]:
-    """Evaluate `works` one after the other, each seeing what those before it did."""
+def evaluate_works(
+    book: Book, works: Sequence[Work], now: datetime, ended: Sequence[Hold] = ()
+) -> tuple[Attempt, list[Outcome]]:
+    """Expire `ended`, then evaluate `works` one after the other, each seeing what those before it did."""
     attempt = Attempt([], [])
-    outcomes: list[Outcome] = []
+    outcomes = expire_ended(book, ended, now)
+    progress = bool(outcomes)
     for work in works:
         try:
             if len(work.commands) == 1:
@@ -105,32 +112,55 @@ def evaluate_works(book: Book, works: Sequence[Work], now: datetime) -> tuple[At
             attempt.answers.append((work, [error]))
         except NotLoaded as missing:
             work.accounts |= missing.account_ids
-            work.passes += 1
+            work.ended_on |= missing.ended_on
+            # Holds are expired some at a time, so a work that needs many of them comes again as long as there are any.
+            work.passes += not (progress and missing.ended_on)
             attempt.incomplete.append(work)
     return attempt, outcomes
+
+
+async def learn_keys(connection: Connection, facts: Facts) -> None:
+    """Look whose keys this ledger has, which never changes."""
+    facts.keys_known, facts.keys_shared_until = await keys_shared_until(connection)
 
 
 async def attempt_batch(
     database: Database,
     works: Sequence[Work],
     facts: Facts,
-    clock: Clock,
+    clocks: Clocks,
     *,
     timeout: float,  # noqa: ASYNC109 - waiting for a connection, in seconds
     sabotage: Sabotage | None = None,
 ) -> Attempt:
-    """Try to post `works`; on return everything that was posted is committed. Raises what the driver raises."""
-    need = need_of(works)
+    """Try to post `works`; on return everything that was posted is committed.
+
+    Raises what the driver raises, and ClocksDisagree where this replica's clock is not the database's.
+    """
     async with database.raw_connection(timeout) as connection:
+        if not facts.keys_known:
+            with database.watch(connection):
+                await learn_keys(connection, facts)
+            for work in works:
+                work.accounts = work.accounts.union(*[accounts_of(command, facts) for command in work.commands])
+        need = need_of(works, facts)
         lock = sabotage is not Sabotage.VERSION_CHECK
         began = perf_counter()
+        before_moment = clocks.own()
         with database.watch(connection):
-            book = await load_book(connection, need, lock=lock)
+            loaded = await load_book(connection, need, lock=lock, limits=database.limits)
         locked = perf_counter()
+        book = loaded.book
+        try:
+            now = clocks.posting_time(Reading(before_moment, loaded.moment, clocks.own()))
+        except ClocksDisagree:
+            await connection.rollback()
+            raise
         book.currencies = facts.currencies
+        book.keys_shared_until = facts.keys_shared_until
         book.enforce_floors = sabotage is not Sabotage.BALANCE_FLOOR
         before = dict(book.accounts)
-        attempt, outcomes = evaluate_works(book, works, clock())
+        attempt, outcomes = evaluate_works(book, works, now, loaded.ended)
         attempt.locking = locked - began
         evaluated = perf_counter()
         with database.watch(connection):
@@ -139,7 +169,7 @@ async def attempt_batch(
             elif sabotage in (Sabotage.VERSION_CHECK, Sabotage.OUTBOX_TRANSACTION):
                 await write_sabotaged(connection, outcomes, before, sabotage)
             else:
-                await write_and_commit(connection, outcomes, before)
+                await write_and_commit(connection, outcomes, before, loaded.moment)
         if outcomes:
             attempt.writing = perf_counter() - evaluated
     # Only those whose lack cost a second pass: the accounts of transfers need not be remembered.

@@ -17,9 +17,10 @@ from chronicle_ledger.posting.work import Work
 class Dispatcher:
     """A bounded queue of work, and the accounts that are taken. Not thread-safe; all calls from one event loop."""
 
-    def __init__(self, *, max_batch: int, max_queue: int) -> None:
+    def __init__(self, *, max_batch: int, max_queue: int, max_bytes: int) -> None:
         self._limit = max_batch
         self._max_batch = max_batch
+        self._max_bytes = max_bytes
         self._max_queue = max_queue
         self._queue: deque[Work] = deque()
         self._taken: set[UUID] = set()
@@ -54,18 +55,19 @@ class Dispatcher:
             return []
         batch: list[Work] = []
         kept: deque[Work] = deque()
-        size = 0
+        size = weight = 0
         blocked = self._taken.copy()
         queue = self._queue
         while queue:
             work = queue.popleft()
             count = len(work.commands)
-            if batch and size + count > self._max_batch:
+            if batch and (size + count > self._max_batch or weight + work.weight > self._max_bytes):
                 queue.appendleft(work)
                 break
             if work.accounts.isdisjoint(blocked):
                 batch.append(work)
                 size += count
+                weight += work.weight
             else:
                 blocked |= work.accounts
                 kept.append(work)

@@ -36,6 +36,7 @@ class Pretence:
             try:
                 outcome = evaluate(self._book, command, self._clock())
             except NotLoaded as missing:
+                self._book.swept |= missing.ended_on
                 for account_id in missing.account_ids:
                     self._book.accounts[account_id] = self._imagined(account_id, currency)
                     self._book.loaded.add(account_id)

@@ -5,18 +5,29 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
+from psycopg_pool import PoolTimeout
 
-from chronicle_ledger.domain.errors import DatabaseUnavailable, LedgerError
+from chronicle_ledger.domain.errors import ClocksDisagree, DatabaseUnavailable, LedgerError
 from chronicle_ledger.domain.needs import Facts
-from chronicle_ledger.posting.batch import Clock, attempt_batch
+from chronicle_ledger.posting.batch import attempt_batch
+from chronicle_ledger.posting.clocks import Clocks
 from chronicle_ledger.posting.lanes import Lanes
 from chronicle_ledger.posting.metrics import PostingMetrics
 from chronicle_ledger.posting.pretence import Pretence
 from chronicle_ledger.posting.work import Results, Work
 from chronicle_ledger.sabotage import Sabotage
-from chronicle_ledger.store.failures import DATABASE_ERRORS, Failure, classify, sqlstate
+from chronicle_ledger.store.failures import (
+    DATABASE_ERRORS,
+    TOO_SLOW,
+    Failure,
+    classify,
+    sqlstate,
+    too_large,
+    unavailable,
+)
 from chronicle_ledger.store.pool import Database
 
 _log = structlog.get_logger(__name__)
@@ -25,9 +36,18 @@ _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
 _MOST_PASSES = 5
 """A command asks for more accounts twice at most; more means a defect, and must not go round for ever."""
-_TIMED_OUT = "57014"
+_NEW_SESSION = 0.5
+"""Seconds for a new session after one was read-only: the caller is told within a second."""
 _MOST_DUPLICATES = 5
 """A duplicate key is seen on the next attempt; one that keeps coming belongs to a row outside the batch's book."""
+
+
+@dataclass(slots=True)
+class _Met:
+    """What the attempts at a batch have met so far."""
+
+    duplicates: int = 0
+    read_only: DatabaseUnavailable | None = None
 
 
 class Runner:
@@ -37,7 +57,7 @@ class Runner:
         self,
         database: Database,
         facts: Facts,
-        clock: Clock,
+        clocks: Clocks,
         metrics: PostingMetrics,
         sabotage: Sabotage | None,
         lanes: Lanes,
@@ -47,10 +67,10 @@ class Runner:
         self._too_slow = too_slow
         self._database = database
         self._facts = facts
-        self._clock = clock
+        self._clocks = clocks
         self._metrics = metrics
         self._sabotage = sabotage
-        self._pretence = Pretence(clock) if sabotage is Sabotage.MINORITY_REJECTION else None
+        self._pretence = Pretence(clocks.own) if sabotage is Sabotage.MINORITY_REJECTION else None
         self._random = random.Random()  # noqa: S311 - pauses, not secrets
 
     async def run(self, works: Sequence[Work]) -> AsyncIterator[tuple[Work, Results | None]]:
@@ -70,7 +90,7 @@ class Runner:
         """Run `works` until their outcome is known or the deadline passes; None when they have to be split."""
         loop = asyncio.get_running_loop()
         pause = _FIRST_PAUSE
-        duplicates = 0
+        met = _Met()
         while True:
             remaining = max(work.deadline for work in works) - loop.time()
             if remaining <= 0:
@@ -80,21 +100,25 @@ class Runner:
                     self._database,
                     works,
                     self._facts,
-                    self._clock,
-                    timeout=min(remaining, self._database.statement_timeout),
+                    self._clocks,
+                    timeout=min(remaining, self._database.statement_timeout if met.read_only is None else _NEW_SESSION),
                     sabotage=self._sabotage,
                 )
+            except ClocksDisagree as error:
+                _log.error("posting.clock_skew", message=error.message)
+                return [(work, [error] * len(work.commands)) for work in works]
             except DATABASE_ERRORS as error:
                 failure = self._noted(error, works)
-                if sqlstate(error) == _TIMED_OUT and len(works) > 1 and self._pretence is None:
+                met.duplicates += failure is Failure.DUPLICATE
+                if len(works) > 1 and self._splits(error, failure, met):
                     return None  # in halves, under the same ids: what was committed after all is a replay
-                duplicates += failure is Failure.DUPLICATE
-                if failure is Failure.REFUSED or duplicates > _MOST_DUPLICATES:
-                    return None if len(works) > 1 else self._refused(works, error)
+                final = self._final(error, failure, works, met)
+                if final is not None:
+                    return final
                 await self._database.renew_after(error)
                 if failure is Failure.UNKNOWN and self._pretence is not None:
                     return [(work, self._pretence.accept(work)) for work in works]
-                if failure is not Failure.DUPLICATE:
+                if failure not in (Failure.DUPLICATE, Failure.READ_ONLY):
                     # Full jitter (Brooker, "Exponential Backoff And Jitter"): replicas that collided part ways.
                     await asyncio.sleep(min(self._random.uniform(0, pause), remaining))
                     pause = min(pause * 2, _LONGEST_PAUSE)
@@ -109,22 +133,51 @@ class Runner:
                 answers.append((work, [_defect(work)] * len(work.commands) if stuck else None))
             return answers
 
+    def _splits(self, error: BaseException, failure: Failure, met: _Met) -> bool:
+        """Whether a part of the batch may pass where the whole did not."""
+        if sqlstate(error) in TOO_SLOW:
+            return self._pretence is None
+        return too_large(error) or failure is Failure.REFUSED or met.duplicates > _MOST_DUPLICATES
+
+    def _final(
+        self, error: BaseException, failure: Failure, works: Sequence[Work], met: _Met
+    ) -> list[tuple[Work, Results | None]] | None:
+        """What to answer after `error`; None where the batch is to be run again."""
+        refusal = unavailable(error)
+        if failure is Failure.NO_SCHEMA and refusal is not None:
+            return self._failed(works, refusal)
+        if met.read_only is not None and (failure is Failure.READ_ONLY or isinstance(error, PoolTimeout)):
+            return self._failed(works, met.read_only)
+        if failure is Failure.READ_ONLY:
+            met.read_only = refusal  # once more: a new session may lead to another server, or to a repaired one
+            return None
+        if failure is Failure.REFUSED or met.duplicates > _MOST_DUPLICATES:
+            return self._refused(works, error)
+        return None
+
     def _noted(self, error: BaseException, works: Sequence[Work]) -> Failure:
         """Tell metrics, log and limits of an error; what it means."""
         failure, state = classify(error), sqlstate(error)
         self._metrics.retry(state)
         _log.info("posting.retry", sqlstate=state, failure=failure.value, works=len(works))
-        if failure is Failure.CONFLICT or state == _TIMED_OUT:
+        if failure is Failure.CONFLICT or state in TOO_SLOW:
             self._lanes.narrow()
-        if state == _TIMED_OUT:
+        if state in TOO_SLOW:
             self._too_slow()
         return failure
 
-    @staticmethod
-    def _unavailable(works: Sequence[Work]) -> list[tuple[Work, Results | None]]:
-        error = DatabaseUnavailable(
-            "The database did not confirm it in time. Retry with the same idempotency key: it is posted once at most."
+    @classmethod
+    def _unavailable(cls, works: Sequence[Work]) -> list[tuple[Work, Results | None]]:
+        return cls._failed(
+            works,
+            DatabaseUnavailable(
+                "The database did not confirm it in time. Retry with the same idempotency key: it is posted once at"
+                " most."
+            ),
         )
+
+    @staticmethod
+    def _failed(works: Sequence[Work], error: LedgerError) -> list[tuple[Work, Results | None]]:
         return [(work, [error] * len(work.commands)) for work in works]
 
     @staticmethod

@@ -11,15 +11,21 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import structlog
 
 from chronicle_ledger.domain.commands import Command
-from chronicle_ledger.domain.errors import DatabaseUnavailable, IdempotencyKeyReused, LedgerError, RequestInProgress
+from chronicle_ledger.domain.errors import (
+    DatabaseUnavailable,
+    IdempotencyKeyReused,
+    LedgerError,
+    Overloaded,
+    RequestInProgress,
+)
 from chronicle_ledger.domain.evaluate import check
 from chronicle_ledger.domain.needs import Facts, accounts_of
-from chronicle_ledger.posting.batch import Clock, evaluate_works, need_of
+from chronicle_ledger.posting.batch import evaluate_works, learn_keys, need_of
+from chronicle_ledger.posting.clocks import Clocks, Reading
 from chronicle_ledger.posting.dispatcher import Dispatcher
 from chronicle_ledger.posting.lanes import Lanes
 from chronicle_ledger.posting.metrics import Counters, PostingMetrics
@@ -28,7 +34,6 @@ from chronicle_ledger.posting.work import Posted, Result, Results, Work
 from chronicle_ledger.sabotage import Sabotage
 from chronicle_ledger.store.load import load_book
 from chronicle_ledger.store.pool import Database
-from chronicle_ledger.store.sabotaged import drop_floor_check
 
 __all__ = ["Posted", "PostingLimits", "PostingService"]
 
@@ -40,44 +45,46 @@ _TICK = 0.1
 _PREVIEW_PASSES = 4
 """A command asks for more accounts twice at most (hold, then its parties' outside world); the rest is margin."""
 
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
+_ALL = 2**31
 
 
 @dataclass(frozen=True, slots=True)
 class PostingLimits:
-    """How much at once. `deadline` is in seconds; the other figures count commands, and batches in flight at most."""
+    """How much at once. `deadline` is in seconds, `max_bytes` bounds the weight of a batch; the other figures count
+    commands, and batches in flight at most."""
 
     deadline: float = 8.0
     max_batch: int = 256
     max_queue: int = 10_000
     in_flight: int = 3
+    max_bytes: int = 4 << 20
 
 
 class PostingService:
-    """Posts commands in batches. One for a process; every method belongs to one event loop."""
+    """Posts commands in batches. One for a process; every method belongs to one event loop. Previews use `reads`."""
 
     def __init__(
         self,
         database: Database,
         *,
         limits: PostingLimits | None = None,
-        clock: Clock = utc_now,
+        clocks: Clocks | None = None,
         metrics: PostingMetrics | None = None,
         sabotage: Sabotage | None = None,
+        reads: Database | None = None,
     ) -> None:
         self.limits = limits or PostingLimits()
         self.metrics: PostingMetrics = metrics or Counters()
-        self._database = database
-        self._clock = clock
+        self._reads = reads or database
+        self._clocks = clocks or Clocks()
         self._sabotage = sabotage
         self._facts = Facts()
-        self._dispatcher = Dispatcher(max_batch=self.limits.max_batch, max_queue=self.limits.max_queue)
+        self._dispatcher = Dispatcher(
+            max_batch=self.limits.max_batch, max_queue=self.limits.max_queue, max_bytes=self.limits.max_bytes
+        )
         self._lanes = Lanes(self.limits.in_flight)
         self._runner = Runner(
-            database, self._facts, clock, self.metrics, sabotage, self._lanes, self._dispatcher.shrink
+            database, self._facts, self._clocks, self.metrics, sabotage, self._lanes, self._dispatcher.shrink
         )
         self._by_id: dict[uuid.UUID, Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,12 +92,15 @@ class PostingService:
         self._accepting = True
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def former_keys(self) -> bool:
+        """Whether commands need their `former_id`."""
+        return self._facts.former_keys
+
     async def start(self) -> None:
         """Get ready. Does not need the database to be up."""
         if self._sabotage is not None:
             _log.warning("sabotage.active", sabotage=self._sabotage.value, message="this ledger is broken on purpose")
-        if self._sabotage is Sabotage.BALANCE_FLOOR:
-            await drop_floor_check(self._database)
 
     async def submit(self, command: Command, *, deadline: float | None = None) -> Posted:
         """Post `command` and answer when it is committed. `deadline` is seconds from now.
@@ -101,7 +111,7 @@ class PostingService:
         """
         check(command)
         if self._sabotage is Sabotage.IDEMPOTENCY:
-            command = replace(command, id=uuid.uuid4())
+            command = replace(command, id=uuid.uuid4(), former_id=None)
         loop = asyncio.get_running_loop()
         ends = loop.time() + (self.limits.deadline if deadline is None else deadline)
         while (running := self._by_id.get(command.id)) is not None:
@@ -137,7 +147,7 @@ class PostingService:
         for command in commands:
             check(command)
         if self._sabotage is Sabotage.IDEMPOTENCY:
-            commands = [replace(command, id=uuid.uuid4()) for command in commands]
+            commands = [replace(command, id=uuid.uuid4(), former_id=None) for command in commands]
         ends = asyncio.get_running_loop().time() + (self.limits.deadline if deadline is None else deadline)
         accounts = set().union(*[accounts_of(command, self._facts) for command in commands])
         return list(await self._enqueue(Work(tuple(commands), accounts, ends), ends))
@@ -160,11 +170,18 @@ class PostingService:
         for _ in range(_PREVIEW_PASSES if works else 0):
             for work in works:
                 work.accounts = work.accounts.union(*[accounts_of(command, self._facts) for command in work.commands])
-            async with self._database.connection() as connection:
-                book = await load_book(connection, need_of(works), lock=False)
+            asked = self._clocks.own()
+            async with self._reads.connection() as connection:
+                # All holds that are over: nothing is written that a next pass could go on from.
+                if not self._facts.keys_known:
+                    await learn_keys(connection, self._facts)
+                loaded = await load_book(connection, need_of(works, self._facts), lock=False, most_ended=_ALL)
+            now = self._clocks.posting_time(Reading(asked, loaded.moment, self._clocks.own()))
+            book = loaded.book
             book.currencies = self._facts.currencies
+            book.keys_shared_until = self._facts.keys_shared_until
             self._facts.learn(book, set().union(*[work.accounts for work in works]))
-            attempt, _ = evaluate_works(book, works, self._clock())
+            attempt, _ = evaluate_works(book, works, now, loaded.ended)
             if not attempt.incomplete:
                 answers = iter([result for _, results in attempt.answers for result in results])
                 return [refused[i] if i in refused else next(answers) for i in range(len(commands))]
@@ -225,7 +242,9 @@ class PostingService:
         if not self._accepting:
             self._finish(work, [DatabaseUnavailable("This replica is shutting down; try again.")])
         elif not self._dispatcher.offer(work):
-            self._finish(work, [DatabaseUnavailable("Too many requests are waiting; try again shortly.")])
+            self._finish(
+                work, [Overloaded("More postings wait than this instance can answer in time; try again later.")]
+            )
         else:
             self._schedule()
         return future

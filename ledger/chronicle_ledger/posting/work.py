@@ -10,6 +10,7 @@ from uuid import UUID
 from chronicle_ledger.domain.commands import Command
 from chronicle_ledger.domain.errors import DatabaseUnavailable, LedgerError, RequestInProgress
 from chronicle_ledger.domain.transaction import Hold, Transaction
+from chronicle_ledger.posting.weight import weight_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,11 @@ class Waiter:
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """`commands` are posted all together or not at all; `accounts` are those to lock, as far as known.
+    """`commands` are posted all together or not at all; `accounts` are those to lock, as far as known, and `ended_on`
+    those whose holds that are over have to be expired first.
 
-    `deadline` is the latest of the waiters'. `passes` counts how often the evaluation asked for more accounts.
+    `deadline` is the latest of the waiters'. `passes` counts how often the evaluation asked for more in vain. `weight`
+    is in bytes.
     """
 
     commands: tuple[Command, ...]
@@ -46,6 +49,11 @@ class Work:
     deadline: float
     waiters: list[Waiter] = field(default_factory=list)
     passes: int = 0
+    ended_on: set[UUID] = field(default_factory=set)
+    weight: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.weight = sum([weight_of(command) for command in self.commands])
 
     def wait(self, future: asyncio.Future[Results], deadline: float, *, duplicate: bool = False) -> None:
         """Add somebody who waits."""

@@ -11,10 +11,14 @@ def plain(values: Iterable[Any]) -> str:
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
-def quoted(values: Iterable[str]) -> str:
-    """An array of any texts."""
-    parts = [value.replace("\\", "\\\\").replace('"', '\\"') for value in values]
-    return '{"' + '","'.join(parts) + '"}' if parts else "{}"
+def quoted(values: Iterable[str | None]) -> str:
+    """An array of any texts. None is NULL."""
+    return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def binary(values: Iterable[bytes]) -> str:

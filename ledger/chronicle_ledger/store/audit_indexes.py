@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
-from chronicle_ledger.store.audit import FIRST, PAGE
+from chronicle_ledger.store.audit import pages
+from chronicle_ledger.store.guarded import Moment
 from chronicle_ledger.store.pool import Connection
 
 
@@ -21,7 +21,7 @@ class HoldRow:
     amount: int
     captured: int
     state: str
-    expires_at: datetime | None
+    expires_at: Moment | None
     expiry_shard: int
 
 
@@ -35,34 +35,14 @@ class ReversalRow:
 
 async def holds(conn: Connection) -> AsyncIterator[HoldRow]:
     """All holds in order of id."""
-    beyond, after = b">=", FIRST
-    while True:
-        cursor = await conn.execute(
-            b"SELECT id, account_id, destination_id, amount, captured, state, expires_at, expiry_shard FROM hold"
-            b" WHERE id " + beyond + b" %s ORDER BY id LIMIT %s",
-            (after, PAGE),
-            binary=True,
-        )
-        page = await cursor.fetchall()
+    columns = "id, account_id, destination_id, amount, captured, state, expires_at, expiry_shard"
+    async for page in pages(conn, f"SELECT {columns} FROM hold", "id"):  # noqa: S608
         for row in page:
             yield HoldRow(*row)
-        if len(page) < PAGE:
-            return
-        beyond, after = b">", page[-1][0]
 
 
 async def reversals(conn: Connection) -> AsyncIterator[ReversalRow]:
     """All reversals in order of what they reverse."""
-    beyond, after = b">=", FIRST
-    while True:
-        cursor = await conn.execute(
-            b"SELECT reverses, txn_id FROM reversal WHERE reverses " + beyond + b" %s ORDER BY reverses LIMIT %s",
-            (after, PAGE),
-            binary=True,
-        )
-        page = await cursor.fetchall()
+    async for page in pages(conn, "SELECT reverses, txn_id FROM reversal", "reverses"):
         for row in page:
             yield ReversalRow(*row)
-        if len(page) < PAGE:
-            return
-        beyond, after = b">", page[-1][0]

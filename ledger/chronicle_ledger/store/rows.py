@@ -11,7 +11,7 @@ from chronicle_ledger.domain.transaction import Entry, Hold, HoldState, Transact
 
 ACCOUNT_COLUMNS = "id, currency, kind, balance, held, floor, version, status, head, created_at, updated_at, metadata"
 HOLD_COLUMNS = "id, account_id, destination_id, amount, captured, state, expires_at"
-TXN_COLUMNS = "id, fingerprint, kind, effective_at, posted_at, hash, metadata, details, reverses, hold_id"
+TXN_COLUMNS = "id, fingerprint, kind, effective_at, posted_at, hash, metadata, details, reverses, hold_id, posted_by"
 ENTRY_COLUMNS = "account_id, currency, version, amount, held, balance_after, held_after"
 
 _KINDS = {kind.value: kind for kind in AccountKind}
@@ -19,10 +19,12 @@ _STATUSES = {status.value: status for status in AccountStatus}
 
 
 def mapping(text: str) -> Mapping[str, Any]:
-    """Metadata or details as stored."""
+    """Metadata or details as stored. Raises ValueError and RecursionError for what no ledger stores."""
     if text == "{}":
         return {}
-    value: Mapping[str, Any] = json.loads(text)
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("metadata and details are JSON objects")  # noqa: TRY004 - of a text, not of an argument
     return value
 
 
@@ -68,4 +70,5 @@ def transaction(row: Sequence[Any], entries: Sequence[Entry]) -> Transaction:
         mapping(row[7]),
         row[8],
         row[9],
+        row[10],
     )

@@ -8,6 +8,7 @@ from chronicle_ledger.store.pool import Connection
 
 DELETED_AT_ONCE = 2000
 ACCOUNTS_AT_ONCE = 500
+COMPARED_AT_ONCE = 10_000
 
 _TABLES = {
     "statement_view": "generation, account_id, version",
@@ -83,3 +84,29 @@ async def behind(conn: Connection, generation: int, after: UUID | None) -> tuple
     page = await cursor.fetchall()
     late = [(row[0], row[1]) for row in page if row[2] is None or row[2] < row[1]]
     return late, (page[-1][0] if len(page) == ACCOUNTS_AT_ONCE else None)
+
+
+async def older(
+    conn: Connection, generation: int, than: int, after: UUID | None
+) -> tuple[list[tuple[UUID, int]], UUID | None]:
+    """Accounts of one page (from id `after` on) that `generation` has at an older version than generation `than`, with
+    the version of the latter; and where the next page begins, None after the last one."""
+    first = after or UUID(int=0)
+    cursor = await conn.execute(
+        b"SELECT account_id FROM account_view WHERE generation = %s AND account_id >= %s ORDER BY account_id"
+        b" LIMIT 1 OFFSET %s",
+        (than, first, COMPARED_AT_ONCE),
+        binary=True,
+    )
+    row = await cursor.fetchone()
+    following: UUID | None = row[0] if row else None
+    bounds = {"new": generation, "old": than, "first": first, "last": following or UUID(int=2**128 - 1)}
+    cursor = await conn.execute(
+        b"SELECT o.account_id, o.version FROM account_view o LEFT JOIN account_view n ON n.generation = %(new)s"
+        b" AND n.account_id = o.account_id AND n.account_id >= %(first)s AND n.account_id <= %(last)s"
+        b" WHERE o.generation = %(old)s AND o.account_id >= %(first)s AND o.account_id <= %(last)s"
+        b" AND (n.version IS NULL OR n.version < o.version)",
+        bounds,
+        binary=True,
+    )
+    return [(row[0], row[1]) for row in await cursor.fetchall()], following

@@ -16,9 +16,9 @@ _END = (
 )
 _STATEMENTS = (
     "INSERT INTO statement_view (generation, account_id, version, txn_id, kind, amount, held, balance_after,"
-    " held_after, effective_at, posted_at)"
+    " held_after, effective_at, posted_at, posted_by)"
     " SELECT %s::int8, e.account_id, e.version, e.txn_id, t.kind, e.amount, e.held, e.balance_after, e.held_after,"
-    " t.effective_at, t.posted_at FROM (SELECT * FROM entry WHERE (account_id, version) > (%s, %s)"
+    " t.effective_at, t.posted_at, t.posted_by FROM (SELECT * FROM entry WHERE (account_id, version) > (%s, %s)"
     " ORDER BY account_id, version LIMIT %s) AS e JOIN txn t ON t.id = e.txn_id"
     " ON CONFLICT (generation, account_id, version) DO NOTHING"
 )

@@ -23,6 +23,7 @@ class ViewEntry:
     kind: str
     effective_at: datetime
     posted_at: datetime
+    posted_by: str | None = None
     source: int | None = None
 
     def same_money(self, other: ViewEntry) -> bool:

@@ -16,15 +16,17 @@ POSITION = "projector"
 
 _ENTRY = (
     "e.account_id, e.currency, e.version, e.amount, e.held, e.balance_after, e.held_after, e.txn_id,"
-    " t.kind, t.effective_at, t.posted_at"
+    " t.kind, t.effective_at, t.posted_at, t.posted_by"
 )
 _STATEMENTS = (
     "INSERT INTO statement_view (generation, account_id, version, txn_id, kind, amount, held, balance_after,"
-    " held_after, effective_at, posted_at) SELECT %s::int8, * FROM unnest(%s::uuid[], %s::int8[], %s::uuid[],"
-    " %s::text[], %s::int8[], %s::int8[], %s::int8[], %s::int8[], %s::timestamptz[], %s::timestamptz[])"
+    " held_after, effective_at, posted_at, posted_by) SELECT %s::int8, * FROM unnest(%s::uuid[], %s::int8[],"
+    " %s::uuid[], %s::text[], %s::int8[], %s::int8[], %s::int8[], %s::int8[], %s::timestamptz[], %s::timestamptz[],"
+    " %s::text[])"
     " ON CONFLICT (generation, account_id, version) DO UPDATE SET txn_id = excluded.txn_id, kind = excluded.kind,"
     " amount = excluded.amount, held = excluded.held, balance_after = excluded.balance_after,"
-    " held_after = excluded.held_after, effective_at = excluded.effective_at, posted_at = excluded.posted_at"
+    " held_after = excluded.held_after, effective_at = excluded.effective_at, posted_at = excluded.posted_at,"
+    " posted_by = excluded.posted_by"
 )
 _ACCOUNTS = (
     "INSERT INTO account_view (generation, account_id, currency, kind, balance, held, version, posted_at)"
@@ -76,6 +78,14 @@ async def ledger_entries(conn: Connection, wanted: Sequence[tuple[UUID, int]]) -
     return [ViewEntry(*row) for row in await cursor.fetchall()]
 
 
+async def ledger_versions(conn: Connection, accounts: Sequence[UUID]) -> dict[UUID, int]:
+    """The ledger's own version of each of `accounts`; those that it does not know are left out."""
+    cursor = await conn.execute(
+        "SELECT id, version FROM account WHERE id = ANY(%s::uuid[])", (plain(accounts),), binary=True
+    )
+    return {row[0]: row[1] for row in await cursor.fetchall()}
+
+
 async def account_page(conn: Connection, account: UUID, version: int, limit: int) -> list[ViewEntry]:
     """Up to `limit` of the ledger's entries of `account` after `version`, in order."""
     cursor = await conn.execute(
@@ -108,6 +118,7 @@ async def write(conn: Connection, generation: int, projection: Projection) -> No
             plain(e.held_after for e in rows),
             quoted(e.effective_at.isoformat() for e in rows),
             quoted(e.posted_at.isoformat() for e in rows),
+            quoted(e.posted_by for e in rows),
         ),
     )
     last = [own[-1] for own in projection.applied.values()]

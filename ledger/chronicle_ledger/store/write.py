@@ -7,7 +7,7 @@ arrays into rows, on PostgreSQL as on CockroachDB 20.1, and the statement's text
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from chronicle_ledger.domain.account import Account
@@ -21,10 +21,10 @@ from chronicle_ledger.store.pool import Connection
 EXPIRY_SHARDS = 16
 
 TXN = """
-INSERT INTO txn (id, fingerprint, kind, reverses, hold_id, effective_at, posted_at, metadata, details, hash)
+INSERT INTO txn (id, fingerprint, kind, reverses, hold_id, effective_at, posted_at, metadata, details, hash, posted_by)
 SELECT unnest(%s::uuid[]), unnest(%s::bytea[]), unnest(%s::text[]), unnest(%s::uuid[]), unnest(%s::uuid[]),
        unnest(%s::timestamptz[]), unnest(%s::timestamptz[]), unnest(%s::text[]), unnest(%s::text[]),
-       unnest(%s::bytea[])
+       unnest(%s::bytea[]), unnest(%s::text[])
 """
 ENTRY = """
 INSERT INTO entry (account_id, version, txn_id, currency, amount, held, balance_after, held_after, posted_at)
@@ -41,7 +41,7 @@ FROM (SELECT unnest(%s::uuid[]) AS id, unnest(%s::int8[]) AS seen, unnest(%s::in
              unnest(%s::timestamptz[]) AS updated_at) AS new
 WHERE account.id = new.id AND account.version = new.seen
 """
-# The same with what is not money, for the rare batch that changes it. One statement, since a floor that is lowered
+# The same with what is not money, for the rare account where it changes. One statement, since a floor that is lowered
 # and the withdrawal that needs it must meet the table's check together.
 _MOVE_AND_SET = """
 UPDATE account
@@ -53,13 +53,13 @@ FROM (SELECT unnest(%s::uuid[]) AS id, unnest(%s::int8[]) AS seen, unnest(%s::in
              unnest(%s::text[]) AS metadata) AS new
 WHERE account.id = new.id AND account.version = new.seen
 """
-_OPEN = """
+OPEN = """
 INSERT INTO account (id, currency, kind, balance, held, floor, version, status, head, metadata, created_at, updated_at)
 SELECT unnest(%s::uuid[]), unnest(%s::text[]), unnest(%s::text[]), unnest(%s::int8[]), unnest(%s::int8[]),
        unnest(%s::int8[]), unnest(%s::int8[]), unnest(%s::text[]), unnest(%s::bytea[]), unnest(%s::text[]),
        unnest(%s::timestamptz[]), unnest(%s::timestamptz[])
 """
-_HOLD = """
+HOLD = """
 INSERT INTO hold (id, account_id, destination_id, amount, captured, state, expires_at, expiry_shard)
 SELECT unnest(%s::uuid[]), unnest(%s::uuid[]), unnest(%s::uuid[]), unnest(%s::int8[]), unnest(%s::int8[]),
        unnest(%s::text[]), unnest(%s::timestamptz[]), unnest(%s::int2[])
@@ -69,11 +69,19 @@ UPDATE hold SET captured = new.captured, state = new.state
 FROM (SELECT unnest(%s::uuid[]) AS id, unnest(%s::int8[]) AS captured, unnest(%s::text[]) AS state) AS new
 WHERE hold.id = new.id
 """
-_REVERSAL = "INSERT INTO reversal (reverses, txn_id) SELECT unnest(%s::uuid[]), unnest(%s::uuid[])"
+REVERSAL = "INSERT INTO reversal (reverses, txn_id) SELECT unnest(%s::uuid[]), unnest(%s::uuid[])"
 OUTBOX = """
 INSERT INTO outbox (shard, id, payload, created_at)
 SELECT unnest(%s::int2[]), unnest(%s::uuid[]), unnest(%s::text[]), unnest(%s::timestamptz[])
 """
+
+# After the accounts were written: from then on whoever locks one of them waits for this transaction. So nobody who has
+# locked an account later than the given moment sees a posting appear that is older than `LONGEST_EVALUATION`. The lock
+# taken at the start does not suffice: CockroachDB may lose it when a range moves.
+_FRESH = "SELECT 1 / (CASE WHEN clock_timestamp() < %s::timestamptz THEN 1 ELSE 0 END)"
+
+LONGEST_EVALUATION = timedelta(seconds=3)
+"""How long a batch may take from the reading of the database's time to the writing of its last row."""
 
 
 def _moment(value: datetime | None) -> str | None:
@@ -94,6 +102,7 @@ def transaction_arrays(outcomes: Sequence[Outcome]) -> list[str]:
         quoted([canonical_json(t.metadata) for t in txns]),
         quoted([canonical_json(t.details) for t in txns]),
         binary([t.hash for t in txns]),
+        quoted([t.posted_by for t in txns]),
     ]
 
 
@@ -131,7 +140,8 @@ def outbox_arrays(outcomes: Sequence[Outcome]) -> list[str]:
     ]
 
 
-def _open_arrays(accounts: Sequence[Account]) -> list[str]:
+def open_arrays(accounts: Sequence[Account]) -> list[str]:
+    """Parameters of the insertion into `account`."""
     return [
         plain([a.id for a in accounts]),
         quoted([a.currency for a in accounts]),
@@ -148,7 +158,8 @@ def _open_arrays(accounts: Sequence[Account]) -> list[str]:
     ]
 
 
-def _hold_arrays(holds: Sequence[Hold]) -> list[str]:
+def hold_arrays(holds: Sequence[Hold]) -> list[str]:
+    """Parameters of the insertion into `hold`."""
     return [
         plain([h.id for h in holds]),
         plain([h.account_id for h in holds]),
@@ -176,37 +187,47 @@ async def write_accounts(
         for account in outcome.accounts:
             last[account.id] = account
     opened: list[Account] = []
-    moved: list[Account] = []
-    seen: list[Account] = []
+    moved: list[Move] = []
+    changed: list[Move] = []
     for id_, account in last.items():
         then = before.get(id_)
         if then is None:
             opened.append(account)
         else:
-            moved.append(account)
-            seen.append(then)
+            (changed if _differs(account, then) else moved).append((account, then))
     if opened:
-        await connection.execute(_OPEN, _open_arrays(opened))
-    if not moved:
-        return
-    values = [
-        plain([a.id for a in moved]),
-        plain([a.version for a in seen]),
-        plain([a.version for a in moved]),
-        plain([a.balance for a in moved]),
-        plain([a.held for a in moved]),
-        binary([a.head for a in moved]),
-        plain([timestamp(a.updated_at) for a in moved]),
-    ]
-    statement = _MOVE
-    if any(map(_differs, moved, seen)):
-        statement = _MOVE_AND_SET
-        values += [
-            plain([a.floor for a in moved]),
-            plain([a.status.value for a in moved]),
-            quoted([canonical_json(a.metadata) for a in moved]),
+        await connection.execute(OPEN, open_arrays(opened))
+    # Two statements: the metadata of accounts that only move may be larger than a message may be.
+    if moved:
+        await connection.execute(_guarded(_MOVE, guarded), _move_arrays(moved))
+    if changed:
+        values = [
+            *_move_arrays(changed),
+            plain([a.floor for a, _ in changed]),
+            plain([a.status.value for a, _ in changed]),
+            quoted([canonical_json(a.metadata) for a, _ in changed]),
         ]
-    await connection.execute(statement if guarded else statement.replace(_GUARD, ""), values)
+        await connection.execute(_guarded(_MOVE_AND_SET, guarded), values)
+
+
+Move = tuple[Account, Account]
+"""An account as it is now, and as it was loaded."""
+
+
+def _move_arrays(moves: Sequence[Move]) -> list[str]:
+    return [
+        plain([a.id for a, _ in moves]),
+        plain([then.version for _, then in moves]),
+        plain([a.version for a, _ in moves]),
+        plain([a.balance for a, _ in moves]),
+        plain([a.held for a, _ in moves]),
+        binary([a.head for a, _ in moves]),
+        plain([timestamp(a.updated_at) for a, _ in moves]),
+    ]
+
+
+def _guarded(statement: str, guarded: bool) -> str:
+    return statement if guarded else statement.replace(_GUARD, "")
 
 
 def _differs(account: Account, before: Account) -> bool:
@@ -227,7 +248,7 @@ async def write_holds(connection: Connection, outcomes: Sequence[Outcome]) -> No
     fresh = [hold for id_, hold in last.items() if id_ in placed]
     ended = [hold for id_, hold in last.items() if id_ not in placed]
     if fresh:
-        await connection.execute(_HOLD, _hold_arrays(fresh))
+        await connection.execute(HOLD, hold_arrays(fresh))
     if ended:
         await connection.execute(
             _END_HOLD,
@@ -239,14 +260,21 @@ async def write_reversals(connection: Connection, outcomes: Iterable[Outcome]) -
     """Queue the rows that make a second reversal impossible."""
     reversals = [o.transaction for o in outcomes if o.transaction.reverses is not None]
     if reversals:
-        await connection.execute(_REVERSAL, [plain([t.reverses for t in reversals]), plain([t.id for t in reversals])])
+        await connection.execute(REVERSAL, [plain([t.reverses for t in reversals]), plain([t.id for t in reversals])])
 
 
-async def write_and_commit(connection: Connection, outcomes: Sequence[Outcome], before: dict[UUID, Account]) -> None:
+async def write_and_commit(
+    connection: Connection,
+    outcomes: Sequence[Outcome],
+    before: dict[UUID, Account],
+    evaluated: datetime,
+    longest: timedelta = LONGEST_EVALUATION,
+) -> None:
     """Write `outcomes` in the open transaction and commit it. `before` are the accounts as they were loaded.
 
     The insertion into `txn` comes first and plainly: its primary key is the gate through which a request passes once.
-    Raises what the driver raises; after an error at the commit the outcome is unknown.
+    Raises what the driver raises; after an error at the commit the outcome is unknown. Where `evaluated`, the
+    database's time that was read with the accounts, is more than `longest` ago, the database refuses (22012).
     """
     async with connection.pipeline():
         await connection.execute(TXN, transaction_arrays(outcomes))
@@ -255,4 +283,5 @@ async def write_and_commit(connection: Connection, outcomes: Sequence[Outcome], 
         await write_holds(connection, outcomes)
         await write_reversals(connection, outcomes)
         await connection.execute(OUTBOX, outbox_arrays(outcomes))
+        await connection.execute(_FRESH, (evaluated + longest,))
         await connection.execute("COMMIT", prepare=False)

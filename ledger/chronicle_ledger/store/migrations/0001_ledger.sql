@@ -2,7 +2,7 @@
 -- Amounts are signed minor units. Versions are dense from 1, so a missing entry shows. Metadata and details are
 -- canonical JSON in TEXT, not JSONB: the hash of a transaction covers them byte for byte, and JSONB rewrites numbers.
 
-CREATE TABLE account (
+CREATE TABLE IF NOT EXISTS account (
     id UUID PRIMARY KEY,
     currency TEXT NOT NULL,
     kind TEXT NOT NULL,
@@ -21,7 +21,7 @@ CREATE TABLE account (
 );
 
 -- The primary key is the idempotency key: posting the same request twice is impossible, not merely checked for.
-CREATE TABLE txn (
+CREATE TABLE IF NOT EXISTS txn (
     id UUID PRIMARY KEY,
     fingerprint BYTEA NOT NULL,
     kind TEXT NOT NULL,
@@ -36,12 +36,12 @@ CREATE TABLE txn (
 
 -- Makes a second reversal impossible. A table of its own, because a unique index on txn.reverses would be written by
 -- every transaction although hardly any is a reversal, and partial indexes came to CockroachDB after 20.1.
-CREATE TABLE reversal (
+CREATE TABLE IF NOT EXISTS reversal (
     reverses UUID PRIMARY KEY,
     txn_id UUID NOT NULL
 );
 
-CREATE TABLE entry (
+CREATE TABLE IF NOT EXISTS entry (
     account_id UUID NOT NULL,
     version INT8 NOT NULL,
     txn_id UUID NOT NULL,
@@ -53,9 +53,9 @@ CREATE TABLE entry (
     posted_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (account_id, version)
 );
-CREATE INDEX entry_txn ON entry (txn_id);
+CREATE INDEX IF NOT EXISTS entry_txn ON entry (txn_id);
 
-CREATE TABLE hold (
+CREATE TABLE IF NOT EXISTS hold (
     id UUID PRIMARY KEY,
     account_id UUID NOT NULL,
     destination_id UUID,
@@ -67,10 +67,10 @@ CREATE TABLE hold (
     CONSTRAINT hold_state CHECK (state IN ('pending', 'captured', 'released', 'expired'))
 );
 -- A shard leads, so that no index has time at its head (which would make one hot range on CockroachDB).
-CREATE INDEX hold_expiry ON hold (expiry_shard, state, expires_at);
+CREATE INDEX IF NOT EXISTS hold_expiry ON hold (expiry_shard, state, expires_at);
 
 -- One row a transaction, gone once JetStream has acknowledged it. The payload is the message, byte for byte.
-CREATE TABLE outbox (
+CREATE TABLE IF NOT EXISTS outbox (
     shard INT2 NOT NULL,
     id UUID NOT NULL,
     payload TEXT NOT NULL,

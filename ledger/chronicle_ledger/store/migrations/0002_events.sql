@@ -2,14 +2,14 @@
 
 -- A lease is one piece of work that one process does at a time (a shard of the outbox, the projection). Its times are
 -- the database's, so the clocks of the processes never matter.
-CREATE TABLE lease (
+CREATE TABLE IF NOT EXISTS lease (
     name TEXT PRIMARY KEY,
     holder TEXT NOT NULL,
     expires_at TIMESTAMPTZ NOT NULL
 );
 
 -- Which processes of a role are alive, so that each can take its share of the leases and no more.
-CREATE TABLE worker (
+CREATE TABLE IF NOT EXISTS worker (
     role TEXT NOT NULL,
     id TEXT NOT NULL,
     expires_at TIMESTAMPTZ NOT NULL,
@@ -17,13 +17,13 @@ CREATE TABLE worker (
 );
 
 -- Which generation of the read model is read and written. `rebuild` fills the next one and then changes this row.
-CREATE TABLE view_current (
+CREATE TABLE IF NOT EXISTS view_current (
     id INT2 PRIMARY KEY,
     generation INT8 NOT NULL
 );
-INSERT INTO view_current (id, generation) VALUES (1, 1);
+INSERT INTO view_current (id, generation) VALUES (1, 1) ON CONFLICT (id) DO NOTHING;
 
-CREATE TABLE account_view (
+CREATE TABLE IF NOT EXISTS account_view (
     generation INT8 NOT NULL,
     account_id UUID NOT NULL,
     currency TEXT NOT NULL,
@@ -35,7 +35,7 @@ CREATE TABLE account_view (
     PRIMARY KEY (generation, account_id)
 );
 
-CREATE TABLE statement_view (
+CREATE TABLE IF NOT EXISTS statement_view (
     generation INT8 NOT NULL,
     account_id UUID NOT NULL,
     version INT8 NOT NULL,
@@ -51,7 +51,7 @@ CREATE TABLE statement_view (
 );
 
 -- Days are UTC days of posting. A day's sums may pass 64 bits where its single amounts may not.
-CREATE TABLE daily_view (
+CREATE TABLE IF NOT EXISTS daily_view (
     generation INT8 NOT NULL,
     account_id UUID NOT NULL,
     day DATE NOT NULL,
@@ -63,7 +63,7 @@ CREATE TABLE daily_view (
 );
 
 -- Where the projection is: committed in the same transaction as what it projected.
-CREATE TABLE projection (
+CREATE TABLE IF NOT EXISTS projection (
     name TEXT PRIMARY KEY,
     stream_sequence INT8 NOT NULL,
     pending INT8 NOT NULL,

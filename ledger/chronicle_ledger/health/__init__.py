@@ -1,0 +1,1 @@
+"""Tell how the service and the parts it depends on are."""

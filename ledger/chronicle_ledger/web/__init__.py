@@ -1,0 +1,1 @@
+"""HTTP mechanism: requests, bodies, parameters, problems and keys, without any operation."""
