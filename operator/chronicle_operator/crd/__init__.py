@@ -1,7 +1,7 @@
-"""The CustomResourceDefinition, made from the typed spec and status."""
+"""The CustomResourceDefinitions, made from the typed specs and statuses."""
 
 from __future__ import annotations
 
-from chronicle_operator.crd.definition import manifest
+from chronicle_operator.crd.definition import backup_manifest, manifest
 
-__all__ = ["manifest"]
+__all__ = ["backup_manifest", "manifest"]

@@ -1,18 +1,19 @@
-"""The CustomResourceDefinition of ChronicleLedger."""
+"""The CustomResourceDefinitions of ChronicleLedger and ChronicleLedgerBackup."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from chronicle_operator.crd.backup import LedgerBackupSpec
+from chronicle_operator.crd.spec import ChronicleLedgerSpec
 from chronicle_operator.crd.structural import of_model
-from chronicle_operator.kinds import GROUP, LEDGER, VERSION
+from chronicle_operator.kube.kinds import BACKUP, GROUP, LEDGER, VERSION
 from chronicle_operator.resources.names import LONGEST_LEDGER_NAME
-from chronicle_operator.spec import ChronicleLedgerSpec
-from chronicle_operator.status_model import LedgerStatus
+from chronicle_operator.status.status_model import LedgerBackupStatus, LedgerStatus
 
 
 def manifest() -> dict[str, Any]:
-    """Return the CustomResourceDefinition."""
+    """Return the CustomResourceDefinition of ChronicleLedger."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -44,6 +45,61 @@ def manifest() -> dict[str, Any]:
                         },
                     },
                     "additionalPrinterColumns": _columns(),
+                }
+            ],
+        },
+    }
+
+
+def backup_manifest() -> dict[str, Any]:
+    """Return the CustomResourceDefinition of ChronicleLedgerBackup."""
+    properties = {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"type": "object"},
+        "spec": of_model(LedgerBackupSpec),
+        "status": of_model(LedgerBackupStatus),
+    }
+    schema = {
+        "type": "object",
+        "description": "One backup of a ChronicleLedger. It outlives the ledger: a new one can be restored from it.",
+        "required": ["spec"],
+        "properties": properties,
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{BACKUP.plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": BACKUP.kind,
+                "listKind": f"{BACKUP.kind}List",
+                "plural": BACKUP.plural,
+                "singular": "chronicleledgerbackup",
+                "shortNames": ["clb"],
+                "categories": ["chronicle"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": schema},
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [
+                        {"name": "Ledger", "type": "string", "jsonPath": ".spec.ledgerName"},
+                        {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
+                        {"name": "Kind", "type": "string", "jsonPath": ".status.kind"},
+                        {"name": "Verified", "type": "boolean", "jsonPath": ".status.verified"},
+                        {"name": "Transactions", "type": "integer", "jsonPath": ".status.ledgerTransactions"},
+                        {"name": "Bytes", "type": "integer", "jsonPath": ".status.sizeBytes"},
+                        {"name": "Seal", "type": "integer", "jsonPath": ".status.seal.number", "priority": 1},
+                        {"name": "Seconds", "type": "integer", "jsonPath": ".status.durationSeconds", "priority": 1},
+                        {"name": "Reason", "type": "string", "jsonPath": ".status.reason", "priority": 1},
+                        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+                    ],
                 }
             ],
         },

@@ -16,7 +16,7 @@ Schema = dict[str, Any]
 
 DROPPED = frozenset({"title", "const", "$defs", "additionalProperties", "exclusiveMinimum"})
 QUANTITY = (
-    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
+    r"^\+?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
 )
 
 
@@ -91,5 +91,6 @@ def _int_or_string(schema: Schema) -> Schema:
     return {
         "anyOf": [{"type": "integer"}, {"type": "string"}],
         "pattern": QUANTITY,
+        "minimum": 0,
         "x-kubernetes-int-or-string": True,
     }

@@ -17,10 +17,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chronicle_operator.pods import Object, is_ready, name, of_set, ordinal
+from chronicle_contract.labels import DOMAIN
+from chronicle_operator.observe.jobs import has_failed, is_complete
+from chronicle_operator.observe.pods import Object, is_ready, name, of_set, ordinal
 
-OPERATION = "ledger.chronicle.dev/operation"
-POD = "ledger.chronicle.dev/pod"
+OPERATION = f"{DOMAIN}/operation"
+POD = f"{DOMAIN}/pod"
 SMALLEST_CLUSTER = 3
 VOLUME = "data"
 """The volume claim template's name."""
@@ -53,6 +55,7 @@ class DeleteClaim:
     """Delete this volume claim of a node that is gone."""
 
     claim: str
+    uid: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,20 +115,21 @@ def _continue(
 ) -> Plan:
     pod = _annotation(job, POD)
     owner, place = pod.rpartition("-")[0], ordinal(pod)
-    if _finished(job, "Failed"):
+    if has_failed(job):
         return Plan(
             held,
             pod=pod,
             message=f"decommissioning {pod} failed: read the log of Job {name(job)}, then delete the Job to try again",
         )
-    if not _finished(job, "Complete"):
+    if not is_complete(job):
         return Plan(held, pod=pod, message=_moving(pod, replicas))
     held[owner] = place
     if any(name(it) == pod for it in pods):
         return Plan(held, pod=pod, message=f"decommissioned {pod}: removing the pod")
-    claim = next((name(it) for it in claims if name(it) == f"{VOLUME}-{pod}"), None)
+    claim = next((it for it in claims if name(it) == f"{VOLUME}-{pod}"), None)
     if claim is not None:
-        return Plan(held, DeleteClaim(claim), f"decommissioned {pod}: removing its empty volume", pod)
+        delete = DeleteClaim(name(claim), claim["metadata"].get("uid"))
+        return Plan(held, delete, f"decommissioned {pod}: removing its empty volume", pod)
     return Plan(held, Finish(name(job), str(job["metadata"]["uid"])), f"decommissioned {pod}", pod)
 
 
@@ -142,11 +146,6 @@ def _claimed(stateful_set: str, claims: Sequence[Object]) -> int:
         if name(it).rpartition("-")[0] == f"{VOLUME}-{stateful_set}" and not it["metadata"].get("deletionTimestamp")
     ]
     return max(ordinals, default=-1) + 1
-
-
-def _finished(job: Object, how: str) -> bool:
-    conditions = (job.get("status") or {}).get("conditions") or ()
-    return any(it.get("type") == how and it.get("status") == "True" for it in conditions)
 
 
 def _annotation(item: Object, key: str) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from chronicle_contract.labels import DOMAIN
 from chronicle_operator.day2.decommission import OPERATION, POD
 from chronicle_operator.resources import LedgerContext, Manifest, names
 from chronicle_operator.resources.cockroachdb import CERTIFICATES, COMMAND, KEY_CHECK_OFF, security_flag
+from chronicle_operator.resources.jobs import SMALL
 from chronicle_operator.resources.labels import labels, metadata
 from chronicle_operator.resources.podkit import (
     COCKROACH_USER,
     CONTAINER_SECURITY,
+    LAST_WORDS,
     certificate_volume,
     environment,
     mount,
@@ -47,8 +50,9 @@ def decommission_job(ledger: LedgerContext, pod: str, node: int) -> Manifest:
                     security_flag(ledger),
                 ],
                 "env": environment(KEY_CHECK_OFF if tls else {}),
-                "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+                "resources": SMALL,
                 "securityContext": CONTAINER_SECURITY,
+                "terminationMessagePolicy": LAST_WORDS,
                 "volumeMounts": [mount("certs", CERTIFICATES)] if tls else [],
             }
         ],
@@ -57,7 +61,7 @@ def decommission_job(ledger: LedgerContext, pod: str, node: int) -> Manifest:
         root = names.root_certificate(ledger.name)
         template["volumes"] = [certificate_volume("certs", root, "client.root.crt", "client.root.key")]
     meta = metadata(ledger, names.hashed(f"{ledger.name}-decommission", {"pod": pod}), COMPONENT)
-    meta["annotations"] = {OPERATION: "decommission", POD: pod, "ledger.chronicle.dev/node": str(node)}
+    meta["annotations"] = {OPERATION: "decommission", POD: pod, f"{DOMAIN}/node": str(node)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 
-from chronicle_operator import errors, kinds
+from chronicle_kube.api import Kube
 from chronicle_operator.day2 import decommission, rollout
 from chronicle_operator.day2.decommission_job import decommission_job
 from chronicle_operator.day2.operations import Action
-from chronicle_operator.desired import Desired
-from chronicle_operator.kube import Kube
-from chronicle_operator.observe import Observation
-from chronicle_operator.pods import name
+from chronicle_operator.kube import errors, kinds
+from chronicle_operator.observe.observe import Observation
+from chronicle_operator.observe.pods import name
+from chronicle_operator.reconcile.desired import Desired
 from chronicle_operator.resources import LedgerContext
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ class Executor:
         match action:
             case rollout.Replace(pod=pod, uid=uid):
                 await self._kube.delete(kinds.POD, namespace, pod, uid=uid)
-            case decommission.DeleteClaim(claim=claim):
-                await self._kube.delete(kinds.VOLUME_CLAIM, namespace, claim)
+            case decommission.DeleteClaim(claim=claim, uid=uid):
+                await self._kube.delete(kinds.VOLUME_CLAIM, namespace, claim, uid=uid)
             case decommission.Finish(job=job, uid=uid):
                 await self._kube.delete(kinds.JOB, namespace, job, uid=uid)
             case decommission.Begin(pod=pod):

@@ -7,13 +7,14 @@ out; only then a node is taken away. Adding nodes waits for a decommissioning al
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from chronicle_operator.day2 import decommission, rollout
-from chronicle_operator.observe import Observation
-from chronicle_operator.pods import name
+from chronicle_contract.labels import COMPONENT
+from chronicle_operator.day2 import decommission, draining, rollout
+from chronicle_operator.observe.observe import Observation
+from chronicle_operator.observe.pods import name
 
 DATABASE = "cockroachdb"
 BUS = "nats"
@@ -87,6 +88,13 @@ def agenda(manifests: Sequence[Mapping[str, Any]], seen: Observation, now: datet
     return Agenda(plan.replicas, tuple(actions), tuple(operations))
 
 
+def with_drains(todo: Agenda, seen: Observation, drains: draining.Drains, now: datetime) -> Agenda:
+    """Return the agenda with the drains that do not get on: they come first, since all else waits for them."""
+    stuck = draining.stuck(seen.pods_of(DATABASE), drains, now)
+    told = tuple(Operation(DATABASE, "Drain", it.message, it.pod) for it in stuck)
+    return replace(todo, operations=(*told, *todo.operations))
+
+
 def hold(manifests: Sequence[dict[str, Any]], replicas: Mapping[str, int]) -> list[dict[str, Any]]:
     """Return the manifests with the StatefulSets' replicas as the agenda has them."""
     return [
@@ -102,4 +110,4 @@ def _job_exists(jobs: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _component(item: Mapping[str, Any]) -> str:
-    return str((item["metadata"].get("labels") or {}).get("app.kubernetes.io/component", ""))
+    return str((item["metadata"].get("labels") or {}).get(COMPONENT, ""))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from chronicle_operator.pods import (
+from chronicle_operator.observe.pods import (
     Object,
     is_observed,
     is_outdated,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chronicle_contract import experiments
 from chronicle_operator.resources import names, service_pod
 from chronicle_operator.resources.context import LedgerContext, Manifest
 from chronicle_operator.resources.labels import metadata
@@ -35,10 +36,12 @@ def scenario_rules(ledger: LedgerContext) -> list[Manifest]:
     return [
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
         {
-            "apiGroups": ["chaos-mesh.org"],
+            "apiGroups": [experiments.GROUP],
             "resources": ["podchaos", "networkchaos"],
             "verbs": ["create", "get", "list", "delete"],
         },
+        # Whether somebody else's experiments are at work on the same pods.
+        {"apiGroups": [experiments.GROUP], "resources": list(experiments.OTHERS.values()), "verbs": ["list"]},
         {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "patch"], "resourceNames": slots},
     ]
 

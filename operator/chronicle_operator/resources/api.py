@@ -67,11 +67,13 @@ def _deployment(ledger: LedgerContext, group: Group) -> Manifest:
         keys = secret_volume("keys", names.api_keys(ledger.name), {"keys.json": "keys.json"})
         volumes.append((keys, service_pod.KEYS))
         extra["CHRONICLE_KEYS_FILE"] = f"{service_pod.KEYS}/keys.json"
+    if len(ledger.seal_keys) > 1:  # without them a proof takes the first seal's key for the only one
+        extra["CHRONICLE_SEAL_PUBLIC_KEYS"] = ",".join(sorted(ledger.seal_keys))
     template: Manifest = {
         "metadata": {
             "labels": labels(ledger, COMPONENT, region),
             # Certificates and keys are read again when they change; the password of NATS is not.
-            "annotations": secret_annotations(ledger, [names.nats_password(ledger.name)]),
+            "annotations": secret_annotations(ledger, [names.nats_password(ledger.name, COMPONENT)]),
         },
         "spec": service_pod.pod(
             ledger,

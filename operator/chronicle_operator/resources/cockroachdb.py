@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from chronicle_operator.crd.spec import Resources
 from chronicle_operator.resources import names, placement, stateful_set
 from chronicle_operator.resources.context import LedgerContext, Manifest
 from chronicle_operator.resources.labels import metadata, selector
@@ -9,6 +12,7 @@ from chronicle_operator.resources.placement import Group
 from chronicle_operator.resources.podkit import (
     COCKROACH_USER,
     CONTAINER_SECURITY,
+    LAST_WORDS,
     certificate_volume,
     common,
     disruption_budget,
@@ -16,9 +20,11 @@ from chronicle_operator.resources.podkit import (
     http_probe,
     mount,
     resources,
+    scratch,
     secret_annotations,
     service,
 )
+from chronicle_operator.resources.quantity import quantity
 
 COMPONENT = "cockroachdb"
 COMMAND = "/cockroach/cockroach"
@@ -91,8 +97,8 @@ def _pod(ledger: LedgerContext, group: Group) -> Manifest:
         f"--advertise-addr={address}:{names.SQL_PORT}",
         f"--http-addr=:{names.HTTP_PORT}",
         f"--store=path={DATA}",
-        f"--cache={spec.cache}",
-        f"--max-sql-memory={spec.max_sql_memory}",
+        f"--cache={_of_limit(spec.cache, spec.resources)}",
+        f"--max-sql-memory={_of_limit(spec.max_sql_memory, spec.resources)}",
         "--logtostderr=INFO",
         security_flag(ledger),
     ]
@@ -125,6 +131,7 @@ def _pod(ledger: LedgerContext, group: Group) -> Manifest:
                 ),
                 "resources": resources(spec.resources),
                 "securityContext": CONTAINER_SECURITY,
+                "terminationMessagePolicy": LAST_WORDS,
                 "volumeMounts": [
                     mount("data", DATA, writable=True),
                     mount("tmp", "/tmp", writable=True),  # noqa: S108 - inside the pod
@@ -132,8 +139,20 @@ def _pod(ledger: LedgerContext, group: Group) -> Manifest:
                 ],
             }
         ],
-        "volumes": [{"name": "tmp", "emptyDir": {}}, *(_certificates(ledger) if tls else [])],
+        "volumes": [scratch(), *(_certificates(ledger) if tls else [])],
     }
+
+
+def _of_limit(share: str, given: Resources) -> str:
+    """Return a share of the memory limit as a size; what is a size already, or has no limit to be a share of, as it is.
+
+    CockroachDB would take the share itself, but older releases see no limit of cgroup v2 and take it of the machine.
+    """
+    limit = (given.limits or {}).get("memory")
+    if limit is None or not (share.endswith("%") or share.startswith(".")):
+        return share
+    part = Decimal(share.rstrip("%")) / (100 if share.endswith("%") else 1)
+    return f"{int(quantity(str(limit)) * part) >> 20}MiB"
 
 
 def _certificates(ledger: LedgerContext) -> list[Manifest]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chronicle_operator.kinds import GROUP, VERSION
-from chronicle_operator.spec import ChronicleLedgerSpec
+from chronicle_operator.crd.spec import ChronicleLedgerSpec
+from chronicle_operator.kube.kinds import GROUP, VERSION
 
 Manifest = dict[str, Any]
 
@@ -17,7 +17,8 @@ class LedgerContext:
     """One ledger as the builders see it.
 
     `secret_hashes` has, by Secret name, a hash of what each Secret of `credentials` holds: it goes into the annotations
-    of exactly those pod templates that must roll when the Secret changes.
+    of exactly those pod templates that must roll when the Secret changes. `licence` is a hash of CockroachDB's licence,
+    None where there is none that may be used. `seal_keys` signed the ledger's seals, the latest last.
     """
 
     name: str
@@ -25,6 +26,8 @@ class LedgerContext:
     uid: str
     spec: ChronicleLedgerSpec
     secret_hashes: Mapping[str, str] = field(default_factory=dict)
+    licence: str | None = None
+    seal_keys: Sequence[str] = ()
 
     @property
     def owner(self) -> Manifest:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chronicle_contract.labels import DOMAIN
 from chronicle_operator.resources import cockroachdb, names, service_pod
 from chronicle_operator.resources.context import LedgerContext, Manifest
 from chronicle_operator.resources.labels import labels, metadata
@@ -15,17 +16,17 @@ from chronicle_operator.resources.podkit import (
     CHRONICLE_USER,
     COCKROACH_USER,
     CONTAINER_SECURITY,
+    LAST_WORDS,
     certificate_volume,
     environment,
-    from_secret,
     mount,
     pod_security,
     pull_secrets,
+    scratch,
+    secret_volume,
 )
 
-OPERATION = f"{names.DOMAIN}/operation"
-POD = f"{names.DOMAIN}/pod"
-SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}}
+SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
 
 # `cockroach init` fails where the cluster is initialised already, which is what a second run must call a success.
 INIT = """\
@@ -50,21 +51,31 @@ client=$1; shift
 for statements in "$@"; do $client --execute="$statements"; done
 """
 
-# Rights on tables, then the right to look at nodes and ranges: from 22.2 on ($3) or before ($4). What counts is the
-# version that the cluster has agreed on, which lags behind the binaries' until an upgrade is finalized. Any failure is
-# one: nothing is granted instead.
+# Through a file and standard input: neither the pod's spec nor its list of processes shows the licence.
+LICENCE = "/etc/chronicle/licence"
+SET_LICENCE = f"""\
+licence=$(cat {LICENCE}/licence)
+case "$licence" in *"'"*) echo "the licence holds a quote: it is none" >&2; exit 1 ;; esac
+printf "SET CLUSTER SETTING enterprise.license = '%s';\\n" "$licence" | $client
+"""
+
+# What the one service user does: everything but put back a backup, which alone takes away what was posted.
+ROLES = ("api", "relay", "projector", "proof", "rebuild", "reconcile", "seal", "backup")
+
+# The right to look at nodes and ranges: from 23.2 on ($2) or before ($3). What counts is the version that the cluster
+# has agreed on, which lags behind the binaries' until an upgrade is finalized. Any failure is one: nothing is granted
+# instead.
 GRANTS = """\
 client=$1
-$client --execute="$2"
 said=$($client --format=tsv --execute="SHOW CLUSTER SETTING version")
 version=$(echo "$said" | tail -n 1)
 major=${version%%.*}
 minor=${version#*.}
 minor=${minor%%[!0-9]*}
-if [ $((major * 100 + minor)) -ge 2202 ]; then
-  $client --execute="$3"
+if [ $((major * 100 + minor)) -ge 2302 ]; then
+  $client --execute="$2"
 else
-  $client --execute="$4"
+  $client --execute="$3"
 fi
 """
 
@@ -89,8 +100,10 @@ def init(ledger: LedgerContext) -> Manifest:
 def migration(ledger: LedgerContext) -> Manifest:
     """Return the Job that makes database, users and schema, and grants the users what they need and no more.
 
-    Users come before the schema and rights on tables after it, so three containers run one after the other: the first
-    and the last as root, with the database's own client; the second, our image, as the owner of the schema alone.
+    Users come before the schema, so three containers run one after the other: the first and the last as root, with the
+    database's own client; the second, our image, as the owner of the schema alone. It grants rights on tables: no
+    service may change or delete what was posted. Before CockroachDB 23.2 that does not bind it, for there it is a
+    member of admin.
     """
     database, owner, service = names.DATABASE, names.MIGRATION_USER, names.API_USER
     before = (
@@ -98,8 +111,7 @@ def migration(ledger: LedgerContext) -> Manifest:
         f" CREATE USER IF NOT EXISTS {owner}; CREATE USER IF NOT EXISTS {service};"
         f" GRANT ALL ON DATABASE {database} TO {owner};"
     )
-    after = f"GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE {database}.* TO {service};"
-    # GET /health tells of nodes and ranges, from tables of `crdb_internal`. Before 22.2 members of admin alone may read
+    # GET /health tells of nodes and ranges, from tables of `crdb_internal`. Before 23.2 members of admin alone may read
     # them; who became one then is one no longer.
     look = f"GRANT SYSTEM VIEWCLUSTERMETADATA TO {service}; REVOKE admin FROM {service};"
     look_before = f"GRANT admin TO {service};"
@@ -107,19 +119,20 @@ def migration(ledger: LedgerContext) -> Manifest:
         "name": "migrate",
         "image": ledger.spec.api.image,
         "imagePullPolicy": ledger.spec.api.image_pull_policy,
-        "args": ["migrate"],
+        "args": ["migrate", *(word for role in ROLES for word in ("--grant", f"{role}={service}"))],
         "env": environment({"CHRONICLE_DATABASE_URL": service_pod.database_url(ledger, names.MIGRATION_USER)}),
         "resources": SMALL,
         # CockroachDB's certificates are readable by its own group; this container joins it by number.
         "securityContext": {**CONTAINER_SECURITY, "runAsUser": CHRONICLE_USER, "runAsGroup": COCKROACH_USER},
+        "terminationMessagePolicy": LAST_WORDS,
         "volumeMounts": [
             mount("tmp", "/tmp", writable=True),  # noqa: S108 - inside the pod
             *([mount("database-certs", service_pod.DATABASE_CERTIFICATES)] if ledger.spec.tls_managed else []),
         ],
     }
     spec = {
-        "initContainers": [_sql(ledger, "users", EXECUTE, before, *_licence(ledger)), migrate],
-        "containers": [_sql(ledger, "grants", GRANTS, after, look, look_before)],
+        "initContainers": [_licensed(ledger, _sql(ledger, "users", EXECUTE, before)), migrate],
+        "containers": [_sql(ledger, "grants", GRANTS, look, look_before)],
     }
     return _job(ledger, "migration", spec, user=COCKROACH_USER)
 
@@ -128,9 +141,16 @@ def _host(ledger: LedgerContext) -> str:
     return f"--host={cockroachdb.pod_addresses(ledger)[0]}"
 
 
-def _licence(ledger: LedgerContext) -> list[str]:
-    given = ledger.spec.cockroachdb.license_secret_ref
-    return ["SET CLUSTER SETTING enterprise.license = '$(LICENCE)';"] if given else []
+def _licensed(ledger: LedgerContext, container: Manifest) -> Manifest:
+    """Return the container with the licence, which it alone mounts, and with the script that sets it."""
+    if ledger.licence is None:
+        return container
+    shell, options, script, *rest = container["command"]
+    return {
+        **container,
+        "command": [shell, options, script + SET_LICENCE, *rest],
+        "volumeMounts": [*container["volumeMounts"], mount("licence", LICENCE)],
+    }
 
 
 def _sql(ledger: LedgerContext, name: str, script: str, *statements: str) -> Manifest:
@@ -138,16 +158,12 @@ def _sql(ledger: LedgerContext, name: str, script: str, *statements: str) -> Man
     tls = ledger.spec.tls_managed
     host = f"--host={names.service_address(names.cockroach_public(ledger.name), ledger.namespace)}:{names.SQL_PORT}"
     security = f"--certs-dir={OWN_CERTIFICATES}" if tls else "--insecure"
-    container = _cockroach(
+    return _cockroach(
         ledger,
         name,
         command=["/bin/sh", "-euc", (COPY_CERTIFICATES if tls else "") + script, "sql"],
         args=[f"{cockroachdb.COMMAND} sql {host} {security}", *statements],
     )
-    reference = ledger.spec.cockroachdb.license_secret_ref
-    if reference:
-        container["env"].append(from_secret("LICENCE", reference.name, reference.key))
-    return container
 
 
 def _cockroach(ledger: LedgerContext, name: str, *, args: list[str], command: list[str]) -> Manifest:
@@ -160,6 +176,7 @@ def _cockroach(ledger: LedgerContext, name: str, *, args: list[str], command: li
         "env": environment(cockroachdb.KEY_CHECK_OFF if tls else {}),
         "resources": SMALL,
         "securityContext": CONTAINER_SECURITY,
+        "terminationMessagePolicy": LAST_WORDS,
         "volumeMounts": [
             mount("tmp", "/tmp", writable=True),  # noqa: S108 - inside the pod
             *([mount("certs", cockroachdb.CERTIFICATES)] if tls else []),
@@ -171,12 +188,16 @@ def _job(
     ledger: LedgerContext, component: str, containers: Manifest, *, user: int, ignore: tuple[str, ...] = ()
 ) -> Manifest:
     # In memory: it may hold a copy of a key.
-    volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {"medium": "Memory"}}]
+    volumes = [scratch(size="64Mi", in_memory=True)]
     if ledger.spec.tls_managed:
         root = names.root_certificate(ledger.name)
         volumes.append(certificate_volume("certs", root, "client.root.crt", "client.root.key"))
         if component == "migration":
             volumes.append(service_pod.database_volume(ledger, names.MIGRATION_USER))
+    reference = ledger.spec.cockroachdb.license_secret_ref
+    licensed = component == "migration" and ledger.licence is not None
+    if licensed and reference:
+        volumes.append(secret_volume("licence", reference.name, {reference.key: "licence"}))
     pod: dict[str, Any] = {
         "serviceAccountName": service_pod.account(ledger, "jobs"),
         "automountServiceAccountToken": False,
@@ -191,12 +212,13 @@ def _job(
     hashed["containers"] = [
         {key: value for key, value in it.items() if key not in ignore} for it in containers["containers"]
     ]
+    described: Manifest = {"labels": labels(ledger, component)}
+    if licensed:  # another licence is another Job
+        described["annotations"] = {f"{DOMAIN}/hash-licence": ledger.licence}
+        hashed["annotations"] = described["annotations"]
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": metadata(ledger, names.hashed(f"{ledger.name}-{component}", hashed), component),
-        "spec": {
-            "backoffLimit": 20,
-            "template": {"metadata": {"labels": labels(ledger, component)}, "spec": pod},
-        },
+        "spec": {"backoffLimit": 20, "template": {"metadata": described, "spec": pod}},
     }

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from chronicle_operator.kinds import MANAGER
+from chronicle_contract.labels import (
+    APPLICATION,
+    COMPONENT,
+    INSTANCE,
+    MANAGED_BY,
+    MANAGER,
+    NAME,
+    PART_OF,
+    REGION,
+    UID,
+    VERSION,
+)
 from chronicle_operator.resources.context import LedgerContext, Manifest
-from chronicle_operator.resources.names import DOMAIN
-
-REGION = f"{DOMAIN}/region"
-APPLICATION = "chronicle-ledger"
-COMPONENT = "app.kubernetes.io/component"
-VERSION = "app.kubernetes.io/version"
 
 
 def selector(ledger: LedgerContext, component: str | None = None, region: str | None = None) -> dict[str, str]:
     """Return the labels that select a ledger's pods. They cannot be changed later, so there is nothing else in them."""
-    chosen = {"app.kubernetes.io/name": APPLICATION, "app.kubernetes.io/instance": ledger.name}
+    chosen = {NAME: APPLICATION, INSTANCE: ledger.name}
     if component:
         chosen[COMPONENT] = component
     if region:
@@ -26,8 +31,9 @@ def labels(ledger: LedgerContext, component: str, region: str | None = None) -> 
     """Return the labels of an object or a pod template."""
     return {
         **selector(ledger, component, region),
-        "app.kubernetes.io/part-of": APPLICATION,
-        "app.kubernetes.io/managed-by": MANAGER,
+        PART_OF: APPLICATION,
+        MANAGED_BY: MANAGER,
+        UID: ledger.uid,
     }
 
 

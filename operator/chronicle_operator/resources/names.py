@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-DOMAIN = "ledger.chronicle.dev"
 SQL_PORT = 26257
 HTTP_PORT = 8080
 NATS_PORT = 4222
@@ -18,6 +17,9 @@ DATABASE = "chronicle"
 API_USER = "chronicle_api"
 MIGRATION_USER = "chronicle_migration"
 NATS_USER = "chronicle"
+"""The bus's user for people, who may delete messages; the only one before each process had its own."""
+NATS_ROLES = ("api", "relay", "projector")
+"""Processes with a user of their own, which bears their name."""
 
 LONGEST_LEDGER_NAME = 24
 """Letters of a ledger's name: with component and region (15) a StatefulSet's name keeps the 52 its label allows."""
@@ -93,10 +95,15 @@ def nats_certificate(ledger: str) -> str:
     return _join(ledger, "nats-tls")
 
 
-def nats_password(ledger: str) -> str:
-    """Return the Secret with the password of NATS clients. Routes between servers have certificates, or, in a trial
-    without TLS, nothing but the network policy."""
-    return _join(ledger, "nats-auth")
+def nats_password(ledger: str, role: str | None = None) -> str:
+    """Return the Secret with the password of a role's user at NATS, without a role that of the user for people. Routes
+    between servers have certificates, or, in a trial without TLS, nothing but the network policy."""
+    return _join(ledger, "nats-auth", role)
+
+
+def nats_passwords(ledger: str) -> list[str]:
+    """Return all of them."""
+    return [nats_password(ledger, role) for role in (None, *NATS_ROLES)]
 
 
 def api_certificate(ledger: str) -> str:
@@ -122,6 +129,11 @@ def admin_key(ledger: str) -> str:
 def scenario_key(ledger: str) -> str:
     """Return the Secret with the bearer key of scenario runs, entry `key`."""
     return _join(ledger, "scenario-key")
+
+
+def seal_key(ledger: str) -> str:
+    """Return the Secret with the sealer's key, `sealer.pem`, which the Job of a seal alone mounts, and `public.hex`."""
+    return _join(ledger, "seal-key")
 
 
 def pod_address(pod: str, service: str, namespace: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from chronicle_contract.labels import DOMAIN
 from chronicle_operator.resources import names, nats_config, placement, stateful_set
 from chronicle_operator.resources.context import LedgerContext, Manifest
 from chronicle_operator.resources.labels import metadata, selector
 from chronicle_operator.resources.placement import Group
 from chronicle_operator.resources.podkit import (
     CONTAINER_SECURITY,
+    LAST_WORDS,
     NATS_USER,
     certificate_volume,
     common,
@@ -17,6 +19,7 @@ from chronicle_operator.resources.podkit import (
     http_probe,
     mount,
     resources,
+    scratch,
     secret_annotations,
     service,
 )
@@ -80,8 +83,8 @@ def _stateful_set(ledger: LedgerContext, group: Group) -> Manifest:
         headless=names.nats_headless(ledger.name),
         storage=ledger.spec.nats.storage,
         annotations={
-            "ledger.chronicle.dev/hash-config": names.digest(_config(ledger, group)),
-            **secret_annotations(ledger, [names.nats_certificate(ledger.name), names.nats_password(ledger.name)]),
+            f"{DOMAIN}/hash-config": names.digest(_config(ledger, group)),
+            **secret_annotations(ledger, [names.nats_certificate(ledger.name), *names.nats_passwords(ledger.name)]),
         },
         pod=_pod(ledger, group),
     )
@@ -91,10 +94,12 @@ def _pod(ledger: LedgerContext, group: Group) -> Manifest:
     spec, tls = ledger.spec.nats, ledger.spec.tls_managed
     name = names.nats(ledger.name, group.region_name)
     variables = environment({}, POD_NAME="metadata.name")
-    variables.append(from_secret("NATS_PASSWORD", names.nats_password(ledger.name), "password"))
+    for user in (names.NATS_USER, *names.NATS_ROLES):
+        secret = names.nats_password(ledger.name, None if user == names.NATS_USER else user)
+        variables.append(from_secret(nats_config.password_variable(user), secret, "password"))
     volumes: list[Manifest] = [
         {"name": "config", "configMap": {"name": name}},
-        {"name": "pid", "emptyDir": {}},
+        scratch("pid", "1Mi"),
     ]
     if tls:
         volumes.append(certificate_volume("certs", names.nats_certificate(ledger.name), "tls.crt", "tls.key"))
@@ -135,6 +140,7 @@ def _pod(ledger: LedgerContext, group: Group) -> Manifest:
                 ),
                 "resources": resources(spec.resources),
                 "securityContext": CONTAINER_SECURITY,
+                "terminationMessagePolicy": LAST_WORDS,
                 "volumeMounts": [
                     mount("config", "/etc/nats/nats.conf") | {"subPath": "nats.conf"},
                     mount("data", nats_config.STORE, writable=True),

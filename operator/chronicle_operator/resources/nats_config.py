@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
+from collections.abc import Sequence
 
-from chronicle_operator.resources import names
+from chronicle_operator.resources import names, nats_permissions
 from chronicle_operator.resources.context import LedgerContext
+from chronicle_operator.resources.quantity import quantity
 
 CERTIFICATES = "/etc/nats/certs"
 STORE = "/data"
 PID_FILE = "/var/run/nats/nats.pid"
-
-UNITS = {
-    "": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18,
-    "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
-}  # fmt: skip
-
-
-def quantity(text: str) -> int:
-    """Return a Kubernetes quantity of bytes as a number. Raises ValueError where it is none."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(|[kMGTPE]|[KMGTPE]i)", text)
-    if not match:
-        raise ValueError(f"{text!r} is no number of bytes: write it as 10Gi or 500M")
-    return int(Decimal(match[1]) * UNITS[match[2]])
 
 
 def text(ledger: LedgerContext, region: str | None, routes: list[str]) -> str:
@@ -51,20 +38,31 @@ def text(ledger: LedgerContext, region: str | None, routes: list[str]) -> str:
             # would have to stand in each route's URL, and such a ledger is for trials.
             *([_tls("verify: true")] if tls else []),
         ),
-        _block(
-            "authorization",
-            "users: [{",
-            f'  user: "{names.NATS_USER}"',
-            "  password: $NATS_PASSWORD",
-            "  permissions: {",
-            '    publish: ["chronicle.>", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "_INBOX.>"]',
-            '    subscribe: ["chronicle.>", "_INBOX.>"]',
-            "  }",
-            "}]",
-        ),
+        _block("authorization", "users: [", *(_user(name) for name in nats_permissions.USERS), "]"),
         *([_tls()] if tls else []),
     ]
     return "\n".join(parts) + "\n"
+
+
+def password_variable(user: str) -> str:
+    """Return the variable of the server's environment that holds the password of a user."""
+    return "NATS_PASSWORD" if user == names.NATS_USER else f"NATS_PASSWORD_{user.upper()}"
+
+
+def _user(name: str) -> str:
+    may = nats_permissions.USERS[name]
+    publish = f"{{allow: {_list(may.publish)}, deny: {_list(may.deny)}}}" if may.deny else _list(may.publish)
+    return "\n".join(
+        [
+            f'  {{user: "{name}", password: ${password_variable(name)},',
+            f"   permissions: {{publish: {publish},",
+            f"                 subscribe: {_list(may.subscribe)}}}}}",
+        ]
+    )
+
+
+def _list(subjects: Sequence[str]) -> str:
+    return f"[{', '.join(f'{chr(34)}{subject}{chr(34)}' for subject in subjects)}]"
 
 
 def _tls(*more: str) -> str:

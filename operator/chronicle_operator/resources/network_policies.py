@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from chronicle_operator.kinds import MANAGER
+from chronicle_contract.labels import COMPONENT, DOMAIN, MANAGER, NAME
+from chronicle_operator.crd.spec import Switch
 from chronicle_operator.resources import names
 from chronicle_operator.resources.context import LedgerContext, Manifest
-from chronicle_operator.resources.labels import COMPONENT, metadata, selector
-from chronicle_operator.spec import Switch
+from chronicle_operator.resources.labels import metadata, selector
 
-METRICS = f"{names.DOMAIN}/metrics"
+METRICS = f"{DOMAIN}/metrics"
 """Pods with this label, set to `true`, may read metrics: give it to Prometheus."""
 
 SERVICES = ("api", "relay", "projector")
-JOBS = ("init", "migration", "decommission")
+JOBS = ("init", "migration", "decommission", "seal")
 DATABASE_CLIENTS = (*SERVICES, *JOBS)
+BACKUP, RESTORE = "backup", "restore"
 
 
 def build(ledger: LedgerContext) -> list[Manifest]:
@@ -24,13 +25,14 @@ def build(ledger: LedgerContext) -> list[Manifest]:
         return []
     sql, http, client = names.SQL_PORT, names.HTTP_PORT, names.NATS_PORT
     observers = [_operator(), _metrics()]
+    keepers = _keepers(ledger)
     everywhere = [_dns()]
     return [
         _policy(
             ledger,
             "cockroachdb",
             ingress=[
-                _rule(_pods(ledger, "cockroachdb", *DATABASE_CLIENTS), [sql]),
+                _rule(_pods(ledger, "cockroachdb", *DATABASE_CLIENTS, *keepers), [sql]),
                 _rule(observers, [http]),
             ],
             egress=[*everywhere, _rule(_pods(ledger, "cockroachdb"), [sql], "to")],
@@ -40,7 +42,7 @@ def build(ledger: LedgerContext) -> list[Manifest]:
             "nats",
             ingress=[
                 # A scenario run looks whether the bus can be reached, to prove that a fault is at work.
-                _rule(_pods(ledger, *SERVICES, "scenarios"), [client]),
+                _rule(_pods(ledger, *SERVICES, "scenarios", *(it for it in keepers if it == RESTORE)), [client]),
                 _rule(_pods(ledger, "nats"), [names.NATS_ROUTE_PORT]),
                 _rule([_metrics()], [names.NATS_MONITOR_PORT]),
             ],
@@ -53,10 +55,26 @@ def build(ledger: LedgerContext) -> list[Manifest]:
             _policy(ledger, it, ingress=[], egress=[*everywhere, _rule(_pods(ledger, "cockroachdb"), [sql], "to")])
             for it in JOBS
         ),
+        *(_policy(ledger, it, ingress=[], egress=egress) for it, egress in keepers.items()),
         # Nobody calls a run. Where it goes is left open: the API server's address and port are the cluster's business,
         # and a run that cannot reach it can neither heal nor report.
         _policy(ledger, "scenarios", ingress=[], egress=None),
     ]
+
+
+def _keepers(ledger: LedgerContext) -> dict[str, list[Manifest] | None]:
+    """Return the components that make or restore backups of this ledger, each with where it may go.
+
+    None: anywhere. The address of an object store is the internet's business.
+    """
+    found: dict[str, list[Manifest] | None] = {}
+    if ledger.spec.backup:
+        database = _rule(_pods(ledger, "cockroachdb"), [names.SQL_PORT], "to")
+        found[BACKUP] = None if ledger.spec.backup.destination.url else [_dns(), database]
+    if ledger.spec.bootstrap:
+        source = ledger.spec.bootstrap.restore_from.destination
+        found[RESTORE] = _reach(ledger) if source and source.claim else None
+    return found
 
 
 def _reach(ledger: LedgerContext) -> list[Manifest]:
@@ -105,7 +123,7 @@ def _anywhere(labels: Mapping[str, str]) -> Manifest:
 
 
 def _operator() -> Manifest:
-    return _anywhere({"app.kubernetes.io/name": MANAGER})
+    return _anywhere({NAME: MANAGER})
 
 
 def _metrics() -> Manifest:

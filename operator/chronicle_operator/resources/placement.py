@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from chronicle_operator.crd.spec import Region
 from chronicle_operator.resources.context import LedgerContext
-from chronicle_operator.spec import Region
 
 SEEDS = 3
 

@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chronicle_contract.labels import DOMAIN
+from chronicle_operator.crd.spec import Region, Resources
 from chronicle_operator.resources.context import LedgerContext, Manifest
 from chronicle_operator.resources.labels import selector
-from chronicle_operator.spec import Region, Resources
 
 CONTAINER_SECURITY: Manifest = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
+SCRATCH = "1Gi"
+"""What a pod may write into its temporary directory until it is evicted: without a bound, the disk of its machine."""
+LAST_WORDS = "FallbackToLogsOnError"
+"""Every container's `terminationMessagePolicy`: the end of a crashed one's log is in the pod's status.
+
+There the operator finds it without a right to read logs.
+"""
+
 SECRET_MODE = 0o440
 """Keys belong to root and are read by the pod's group: what libpq and CockroachDB accept, without an init container."""
 
@@ -39,11 +48,14 @@ def resources(of: Resources) -> Manifest:
     return of.model_dump(exclude_none=True)
 
 
-def placement(ledger: LedgerContext, component: str, region: Region | None) -> Manifest:
+def placement(ledger: LedgerContext, component: str, region: Region | None, *, rolled: bool = False) -> Manifest:
     """Return node selector, tolerations, and the wish to be spread over machines and zones.
 
-    Wishes, not demands: on a cluster with fewer machines than nodes the ledger still starts.
+    Wishes, not demands: on a cluster with fewer machines than nodes the ledger still starts. `rolled`: pods of a
+    Deployment, of which old and new ones are there together while it is rolled out. The new ones are spread among
+    themselves, or both may end up where there happened to be fewer old ones.
     """
+    among: Manifest = {"matchLabelKeys": ["pod-template-hash"]} if rolled else {}
     mine = {"matchLabels": selector(ledger, component, region.name if region else None)}
     chosen: Manifest = {
         "affinity": {
@@ -59,10 +71,12 @@ def placement(ledger: LedgerContext, component: str, region: Region | None) -> M
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
-                "topologyKey": "topology.kubernetes.io/zone",
+                "topologyKey": key,
                 "whenUnsatisfiable": "ScheduleAnyway",
                 "labelSelector": mine,
+                **among,
             }
+            for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
         ],
     }
     if region and region.node_selector:
@@ -78,13 +92,15 @@ def pull_secrets(ledger: LedgerContext) -> Manifest:
     return {"imagePullSecrets": [{"name": it.name} for it in chosen]} if chosen else {}
 
 
-def common(ledger: LedgerContext, component: str, region: Region | None, user: int) -> Manifest:
+def common(
+    ledger: LedgerContext, component: str, region: Region | None, user: int, *, rolled: bool = False
+) -> Manifest:
     """Return what the spec of every long-running pod says: no token of its own, where it may run, as whom."""
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         **pull_secrets(ledger),
-        **placement(ledger, component, region),
+        **placement(ledger, component, region, rolled=rolled),
         "securityContext": pod_security(user),
     }
 
@@ -105,6 +121,11 @@ def secret_volume(name: str, secret: str, items: Mapping[str, str] | None = None
 def certificate_volume(name: str, secret: str, certificate: str, key: str) -> Manifest:
     """Return a volume with `ca.crt` and a pair of files of the names that the reader expects."""
     return secret_volume(name, secret, {"ca.crt": "ca.crt", "tls.crt": certificate, "tls.key": key})
+
+
+def scratch(name: str = "tmp", size: str = SCRATCH, *, in_memory: bool = False) -> Manifest:
+    """Return a temporary directory of at most this size. In memory it counts against the containers' limits."""
+    return {"name": name, "emptyDir": {**({"medium": "Memory"} if in_memory else {}), "sizeLimit": size}}
 
 
 def mount(name: str, path: str, *, writable: bool = False) -> Manifest:
@@ -128,7 +149,7 @@ def from_secret(variable: str, secret: str, key: str) -> Manifest:
 def secret_annotations(ledger: LedgerContext, names: Sequence[str]) -> dict[str, str]:
     """Return annotations that change with the Secrets, so that the pods that read them once are replaced."""
     return {
-        f"ledger.chronicle.dev/hash-{name.removeprefix(ledger.name + '-')}": ledger.secret_hashes[name]
+        f"{DOMAIN}/hash-{name.removeprefix(ledger.name + '-')}": ledger.secret_hashes[name]
         for name in names
         if name in ledger.secret_hashes
     }

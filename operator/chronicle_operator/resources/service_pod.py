@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from chronicle_operator.crd.spec import Region, Resources, seconds
 from chronicle_operator.resources import names, nats
 from chronicle_operator.resources.context import LedgerContext, Manifest
 from chronicle_operator.resources.podkit import (
     CHRONICLE_USER,
     CONTAINER_SECURITY,
+    LAST_WORDS,
     certificate_volume,
     common,
     environment,
     http_probe,
     mount,
     resources,
+    scratch,
     secret_volume,
 )
-from chronicle_operator.spec import Region, Resources, seconds
 
 DATABASE_CERTIFICATES = "/etc/chronicle/database"
 NATS_CERTIFICATES = "/etc/chronicle/nats"
@@ -25,6 +27,8 @@ NATS_PASSWORD = "/etc/chronicle/nats-auth"  # noqa: S105 - a directory
 API_CERTIFICATES = "/etc/chronicle/tls"
 KEYS = "/etc/chronicle/keys"
 PORTS = {"http": names.HTTP_PORT}
+SCRATCH = "4Gi"
+"""A proof keeps its digests in a temporary file, some hundred bytes for each transaction."""
 
 
 def database_url(ledger: LedgerContext, user: str, region: str | None = None) -> str:
@@ -42,21 +46,21 @@ def database_url(ledger: LedgerContext, user: str, region: str | None = None) ->
     return f"postgresql://{authority}/{names.DATABASE}?{security}"
 
 
-def variables(ledger: LedgerContext, region: str | None) -> dict[str, str]:
-    """Return the settings that all long-running roles share."""
+def variables(ledger: LedgerContext, component: str, region: str | None) -> dict[str, str]:
+    """Return the settings that all long-running roles have; the user at NATS is the component's own."""
     spec = ledger.spec
     chosen = {
         "CHRONICLE_DATABASE_URL": database_url(ledger, names.API_USER, region),
         "CHRONICLE_DATABASE_POOL_SIZE": str(spec.api.database_pool_size),
         "CHRONICLE_STATEMENT_TIMEOUT": f"{seconds(spec.api.statement_timeout):g}",
         "CHRONICLE_REQUEST_DEADLINE": f"{seconds(spec.api.request_deadline):g}",
-        "CHRONICLE_LISTEN_HOST": "0.0.0.0",  # noqa: S104 - the pod's network namespace
+        "CHRONICLE_LISTEN_HOST": "::",
         "CHRONICLE_LISTEN_PORT": str(names.HTTP_PORT),
         "CHRONICLE_REGION": region or "",
         "CHRONICLE_INSTANCE": "$(POD_NAME)",
         "CHRONICLE_LOG_FORMAT": "json",
         "CHRONICLE_NATS_URLS": ",".join(nats.client_urls(ledger)),
-        "CHRONICLE_NATS_USER": names.NATS_USER,
+        "CHRONICLE_NATS_USER": component,
         "CHRONICLE_NATS_PASSWORD_FILE": f"{NATS_PASSWORD}/password",
         "CHRONICLE_NATS_REPLICAS": "3",
     }
@@ -77,10 +81,10 @@ def pod(
     tls: bool = False,
 ) -> Manifest:
     """Return the spec of a long-running pod; `extra_volumes` are volumes and where to mount them."""
-    volumes = [*_volumes(ledger), *extra_volumes]
+    volumes = [*_volumes(ledger, component), *extra_volumes]
     return {
         "serviceAccountName": account(ledger, component),
-        **common(ledger, component, region, CHRONICLE_USER),
+        **common(ledger, component, region, CHRONICLE_USER, rolled=True),
         # Drain delay and drain time-out, and some seconds for the rest.
         "terminationGracePeriodSeconds": 45,
         "containers": [
@@ -90,7 +94,7 @@ def pod(
                 "imagePullPolicy": ledger.spec.api.image_pull_policy,
                 "args": list(arguments),
                 "env": environment(
-                    {**variables(ledger, region.name if region else None), **extra_variables},
+                    {**variables(ledger, component, region.name if region else None), **extra_variables},
                     POD_NAME="metadata.name",
                 ),
                 "ports": [{"name": key, "containerPort": port, "protocol": "TCP"} for key, port in PORTS.items()],
@@ -105,13 +109,14 @@ def pod(
                 ),
                 "resources": resources(wanted),
                 "securityContext": CONTAINER_SECURITY,
+                "terminationMessagePolicy": LAST_WORDS,
                 "volumeMounts": [
                     mount("tmp", "/tmp", writable=True),  # noqa: S108 - inside the pod
                     *(mount(volume["name"], path) for volume, path in volumes),
                 ],
             }
         ],
-        "volumes": [{"name": "tmp", "emptyDir": {}}, *(volume for volume, _ in volumes)],
+        "volumes": [scratch(size=SCRATCH), *(volume for volume, _ in volumes)],
     }
 
 
@@ -126,8 +131,9 @@ def database_volume(ledger: LedgerContext, user: str) -> Manifest:
     return certificate_volume("database-certs", secret, "client.crt", "client.key")
 
 
-def _volumes(ledger: LedgerContext) -> list[tuple[Manifest, str]]:
-    found = [(secret_volume("nats-auth", names.nats_password(ledger.name), {"password": "password"}), NATS_PASSWORD)]
+def _volumes(ledger: LedgerContext, component: str) -> list[tuple[Manifest, str]]:
+    password = names.nats_password(ledger.name, component)
+    found = [(secret_volume("nats-auth", password, {"password": "password"}), NATS_PASSWORD)]
     if ledger.spec.tls_managed:
         authority = secret_volume("nats-certs", names.nats_certificate(ledger.name), {"ca.crt": "ca.crt"})
         found.append((database_volume(ledger, names.API_USER), DATABASE_CERTIFICATES))

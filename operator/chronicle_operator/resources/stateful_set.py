@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chronicle_operator.crd.spec import Storage
 from chronicle_operator.resources.context import LedgerContext, Manifest
 from chronicle_operator.resources.labels import labels, metadata, selector
 from chronicle_operator.resources.placement import Group
-from chronicle_operator.spec import Storage
 
 
 def build(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from chronicle_contract.labels import COMPONENT
 from chronicle_operator.resources import LedgerContext, Manifest, build, names
-from chronicle_operator.resources.labels import COMPONENT
 
 API = "api"
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from chronicle_contract.labels import RUN
+from chronicle_operator.crd.spec import seconds
 from chronicle_operator.resources import LedgerContext, Manifest, names, nats, placement
 from chronicle_operator.resources.labels import labels, metadata
 from chronicle_operator.resources.podkit import (
     CHRONICLE_USER,
     CONTAINER_SECURITY,
+    LAST_WORDS,
     environment,
     mount,
     pod_security,
     pull_secrets,
+    scratch,
     secret_volume,
 )
-from chronicle_operator.spec import seconds
 
 COMPONENT = "scenarios"
-RUN = f"{names.DOMAIN}/run"
-LEDGER = f"{names.DOMAIN}/ledger"
 KEY = "/etc/chronicle/key"
 AUTHORITY = "/etc/chronicle/tls"
 STARTING_SECONDS, WINDOW_SECONDS, RECOVERY_SECONDS, PHASES_SECONDS = 240, 45, 180, 720
@@ -49,7 +50,7 @@ def job_name(ledger: LedgerContext, run_id: str) -> str:
 def job(ledger: LedgerContext, run_id: str, slot: int) -> Manifest:
     """Return the Job of a run."""
     spec = ledger.spec
-    volumes: list[Manifest] = [{"name": "tmp", "emptyDir": {}}]
+    volumes = [scratch(size="4Gi")]
     mounts = [mount("tmp", "/tmp", writable=True)]  # noqa: S108 - inside the pod
     if spec.api.auth.mode == "Keys":
         volumes.append(secret_volume("key", names.scenario_key(ledger.name), {"key": "key"}))
@@ -63,8 +64,9 @@ def job(ledger: LedgerContext, run_id: str, slot: int) -> Manifest:
         "imagePullPolicy": spec.api.image_pull_policy,
         "args": ["run-in-cluster"],
         "env": environment({"CHRONICLE_RUN": json.dumps(order(ledger, run_id, slot)), "HOME": "/tmp"}),  # noqa: S108
-        "resources": {"requests": {"cpu": "200m", "memory": "192Mi"}},
+        "resources": {"requests": {"cpu": "200m", "memory": "192Mi"}, "limits": {"cpu": "2", "memory": "2Gi"}},
         "securityContext": CONTAINER_SECURITY,
+        "terminationMessagePolicy": LAST_WORDS,
         "volumeMounts": mounts,
     }
     meta = metadata(ledger, job_name(ledger, run_id), COMPONENT)
@@ -111,7 +113,7 @@ def longest(ledger: LedgerContext) -> int:
 
 
 def order(ledger: LedgerContext, run_id: str, slot: int) -> dict[str, Any]:
-    """Return what the run is told (`chronicle_chaos.cluster_run.Order`, which a test holds this against)."""
+    """Return what the run is told (`chronicle_chaos.cluster.job.Order`, which a test holds this against)."""
     spec, tls = ledger.spec, ledger.spec.tls_managed
     divided = sides(ledger)
     scheme = "https" if tls else "http"

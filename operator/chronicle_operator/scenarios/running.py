@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chronicle_operator import pods
-from chronicle_operator.stages import has_failed, is_complete
+from chronicle_operator.observe import pods
+from chronicle_operator.observe.jobs import has_failed, is_complete
 
 START_SECONDS = 180.0
 """How long a run's pod may take until it runs: an image is pulled, a machine is added. Then the run is given up."""

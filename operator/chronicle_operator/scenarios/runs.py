@@ -16,21 +16,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chronicle_operator import errors, kinds
-from chronicle_operator.conditions import Condition, timestamp
-from chronicle_operator.desired import Desired
-from chronicle_operator.extension import Addition
-from chronicle_operator.kinds import Kind
-from chronicle_operator.kube import Kube
-from chronicle_operator.observe import Observation
-from chronicle_operator.pods import name
+from chronicle_kube.api import Kube
+from chronicle_kube.kind import Kind
+from chronicle_operator.crd.spec import Reconciliation
+from chronicle_operator.kube import errors, kinds
+from chronicle_operator.observe.observe import Observation
+from chronicle_operator.observe.ownership import is_own, taken
+from chronicle_operator.observe.pods import name
+from chronicle_operator.reconcile.desired import Desired
+from chronicle_operator.reconcile.extension import Addition
 from chronicle_operator.resources import LedgerContext, names
 from chronicle_operator.scenarios import job as jobs
 from chronicle_operator.scenarios import running, verdicts
 from chronicle_operator.scenarios.data_plane import data_plane
 from chronicle_operator.scenarios.sweep import PATIENCE_SECONDS, release_command, sweep
 from chronicle_operator.scenarios.triggers import Due, Plan, after_slot, plan
-from chronicle_operator.spec import Reconciliation
+from chronicle_operator.status.conditions import Condition, timestamp
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +196,11 @@ class Scenarios:
 
     async def _empty_report(self, case: _Case, slot: int, run_id: str) -> None:
         wanted = jobs.report_map(case.ledger, slot, run_id)
-        await self._kube.delete(CONFIG_MAP, case.seen.namespace, name(wanted))
+        old = await self._kube.get(CONFIG_MAP, case.seen.namespace, name(wanted))
+        if old is not None:
+            if not is_own(old, case.ledger.name, case.ledger.uid):
+                raise taken(old, case.ledger.name)
+            await self._kube.delete(CONFIG_MAP, case.seen.namespace, name(wanted), uid=old["metadata"]["uid"])
         await self._kube.create(CONFIG_MAP, wanted)
 
 

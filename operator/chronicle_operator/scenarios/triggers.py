@@ -9,8 +9,8 @@ from typing import Any
 
 from cronsim import CronSim, CronSimError
 
-from chronicle_operator.conditions import timestamp
-from chronicle_operator.spec import ChronicleLedgerSpec, Trigger
+from chronicle_operator.crd.spec import ChronicleLedgerSpec, Trigger
+from chronicle_operator.status.conditions import timestamp
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chronicle_operator.conditions import Condition
-from chronicle_operator.status_model import ScenarioStatus
+from chronicle_operator.status.conditions import Condition
+from chronicle_operator.status.status_model import ScenarioStatus
 
 KIND = "ResilienceVerified"
 DECIDED = ("Passed", "Failed", "Inconclusive", "NotApplicable", "Aborted")

@@ -1,0 +1,1 @@
+"""Read what a ledger's objects, pods and nodes report."""

@@ -1,0 +1,1 @@
+"""Bring a ledger's objects to the desired state."""

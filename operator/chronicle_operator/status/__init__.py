@@ -1,0 +1,1 @@
+"""Turn observations into conditions, status and events."""
