@@ -4,6 +4,7 @@ ChaosError
  ├─ UnknownScenario    a name that is not one of the scenarios
  ├─ TargetUnusable     the ledger under test cannot be reached or refuses the key
  ├─ UnreadableRun      a run's folder lacks what is needed to judge it again
+ │   └─ HistoryMissing   all is there but what clients saw, so nothing can be said of the ledger
  └─ PhaseTimeout       a phase passed its deadline
 """
 
@@ -24,6 +25,10 @@ class TargetUnusable(ChaosError):
 
 class UnreadableRun(ChaosError):
     """A run's folder lacks what is needed to judge it again."""
+
+
+class HistoryMissing(UnreadableRun):
+    """A run's folder holds no history of a scenario that was judged."""
 
 
 class PhaseTimeout(ChaosError):

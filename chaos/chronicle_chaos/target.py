@@ -8,7 +8,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Database = Literal["cockroachdb", "postgresql"]
+Database = Literal["cockroachdb", "patroni", "postgresql"]
+"""CockroachDB, PostgreSQL nodes under Patroni, or one PostgreSQL."""
+
+
+def database_name(database: str, versions: Mapping[str, str]) -> str:
+    """Return a database's name and version, as reports show it."""
+    postgresql = f"PostgreSQL {versions.get('postgresql', '')}".strip()
+    names = {
+        "cockroachdb": f"CockroachDB {versions.get('cockroachdb', '')}".strip(),
+        "patroni": f"{postgresql} under Patroni {versions.get('patroni', '')}".strip(),
+        "postgresql": postgresql,
+    }
+    return names.get(database, database)
 
 
 @dataclass(frozen=True, slots=True)

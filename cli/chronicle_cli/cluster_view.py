@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from chronicle_chaos.compact import record
+from chronicle_chaos.cluster.compact import record
 from chronicle_cli.scenario_view import print_records, wide_enough
 
 

@@ -10,21 +10,25 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from chronicle_chaos.judge.verdict import exit_status
 from chronicle_cli.ledger import load_settings
 
 if TYPE_CHECKING:
     from chronicle_ledger.events.bus import Bus
-    from chronicle_ledger.events.proof import Proof
+    from chronicle_ledger.proof import Proof
     from chronicle_ledger.settings import Settings
     from chronicle_ledger.store.pool import Database
 
 T = TypeVar("T")
 
-EXIT = {"Passed": 0, "NotApplicable": 0, "Failed": 1, "Inconclusive": 3}
+LAG_UNKNOWN = 3
+"""Exit status where the lag could not be measured."""
+
 STYLES = {
     "Passed": ("ok", "green"),
     "Failed": ("FAILED", "red"),
@@ -33,20 +37,27 @@ STYLES = {
 }
 
 
-def _fail(message: str, status: int = 1) -> NoReturn:
-    click.echo(f"chronicle: {message}", err=True)
+def fail(message: str, status: int = 1) -> NoReturn:
+    """Say what went wrong on stderr and end with `status`."""
+    from chronicle_ledger.concealed import without_passwords
+
+    click.echo(without_passwords(f"chronicle: {message}"), err=True)
     sys.exit(status)
 
 
 @asynccontextmanager
-async def _servers(settings: Settings) -> AsyncIterator[tuple[Database, Bus | None]]:
+async def _servers(settings: Settings, *, stream: bool) -> AsyncIterator[tuple[Database, Bus | None]]:
     from chronicle_ledger.events import bus as buses
     from chronicle_ledger.store.pool import open_pool
 
     database = await open_pool(
-        settings.database_url, size=3, statement_timeout=max(settings.statement_timeout, 10.0), name="chronicle-cli"
+        settings.database_url,
+        size=3,
+        statement_timeout=max(settings.statement_timeout, 10.0),
+        name="chronicle-cli",
+        pooler=settings.database_pooler,
     )
-    bus = buses.of(settings, "cli") if settings.nats_urls else None
+    bus = buses.of(settings, "cli") if stream and settings.nats_urls else None
     if bus is not None:
         bus.start()
     try:
@@ -57,35 +68,43 @@ async def _servers(settings: Settings) -> AsyncIterator[tuple[Database, Bus | No
         await database.close()
 
 
-def _run(work: Callable[[Settings, Database, Bus | None], Awaitable[T]]) -> T:
+def run_with_servers(work: Callable[[Settings, Database, Bus | None], Awaitable[T]], *, stream: bool = True) -> T:
+    """Run `work` with connections by the service's settings; `stream` False: without NATS. What it meets ends the
+    command with a line on stderr and a status."""
     from nats.errors import Error as NatsError
 
     from chronicle_ledger.domain.errors import LedgerError
     from chronicle_ledger.events.bus import BusUnavailable
     from chronicle_ledger.events.puller import ConsumerGone
     from chronicle_ledger.events.rebuild import RebuildOvertaken, RebuildRunning
-    from chronicle_ledger.events.reconcile import LedgerDamaged, ReconcileFailed
     from chronicle_ledger.events.replay import StreamSilent
+    from chronicle_ledger.events.stream import SubjectsTaken
+    from chronicle_ledger.proof.reconcile import Contradicted, LedgerDamaged, ReconcileFailed
+    from chronicle_ledger.proof.restore import StreamAnswers
+    from chronicle_ledger.proof.restore_ledger import NotRestored
+    from chronicle_ledger.settings import SettingsError
     from chronicle_ledger.store.failures import DATABASE_ERRORS
 
     settings = load_settings()
 
     async def main() -> T:
-        async with _servers(settings) as (database, bus):
+        async with _servers(settings, stream=stream) as (database, bus):
             return await work(settings, database, bus)
 
     try:
         return asyncio.run(main())
     except LedgerError as error:
-        _fail(f"{error.message} (is CHRONICLE_DATABASE_URL right, its server up, and `chronicle migrate` done?)", 3)
-    except LedgerDamaged as error:
-        _fail(str(error), 1)
+        fail(f"{error.message} (is CHRONICLE_DATABASE_URL right, its server up, and `chronicle migrate` done?)", 3)
+    except SettingsError as error:
+        fail(str(error), 2)
+    except (LedgerDamaged, Contradicted, NotRestored, StreamAnswers, SubjectsTaken) as error:
+        fail(str(error), 1)
     except (RebuildOvertaken, RebuildRunning, ReconcileFailed, BusUnavailable, ConsumerGone, StreamSilent) as error:
-        _fail(str(error), 3)
+        fail(str(error), 3)
     except DATABASE_ERRORS as error:
-        _fail(f"the database: {str(error).strip()} (is CHRONICLE_DATABASE_URL right, and `chronicle migrate` done?)", 3)
+        fail(f"the database: {str(error).strip()} (is CHRONICLE_DATABASE_URL right, and `chronicle migrate` done?)", 3)
     except (NatsError, TimeoutError) as error:
-        _fail(f"NATS: {str(error) or type(error).__name__} (is CHRONICLE_NATS_URLS right, and are its servers up?)", 3)
+        fail(f"NATS: {str(error) or type(error).__name__} (is CHRONICLE_NATS_URLS right, and are its servers up?)", 3)
 
 
 def _tell(done: dict[str, Any], words: str, *, as_json: bool) -> None:
@@ -108,48 +127,89 @@ def _show(proof: Proof) -> None:
 
 
 @click.command()
+@click.option(
+    "--seals",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Hold the ledger against this copy of its seals, too.",
+)
+@click.option(
+    "--public-key",
+    "trusted",
+    multiple=True,
+    metavar="KEY",
+    help="Who may have signed seals: hex, or a file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the proof as one JSON object.")
-def proof(*, as_json: bool) -> None:
+def proof(seals: Path | None, trusted: tuple[str, ...], *, as_json: bool) -> None:
     """Prove that ledger, stream and read model agree. Exit status 0: clean, 1: a difference, 3: not all compared."""
+    from chronicle_ledger.proof import KeptSeals, prove
+    from chronicle_ledger.seals import keys
+    from chronicle_ledger.seals.file import SealFileError
+
+    try:
+        kept = KeptSeals(seals, frozenset(keys.public_key(given) for given in trusted))
+    except keys.SealKeyError as error:
+        fail(str(error), 2)
 
     async def work(settings: Settings, database: Database, bus: Bus | None) -> Proof:
-        from chronicle_ledger.events.proof import prove
-
         del settings
-        return await prove(database, bus)
+        return await prove(database, bus, kept=kept)
 
-    made = _run(work)
+    try:
+        made = run_with_servers(work)
+    except SealFileError as error:
+        fail(str(error), 2)
     if as_json:
         click.echo(json.dumps(made.document()))
     else:
         _show(made)
-    sys.exit(EXIT[made.result.value])
+    sys.exit(exit_status([made.result.value]))
 
 
 @click.command()
+@click.option(
+    "--trust-ledger", "trust", flag_value="ledger", help="Where they contradict each other, the ledger is right."
+)
+@click.option(
+    "--trust-stream",
+    "trust",
+    flag_value="stream",
+    help="Where they contradict each other, restore the ledger from the stream, if the result is whole.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
-def reconcile(*, as_json: bool) -> None:
-    """Repair outbox, stream and read model from the ledger (which is never changed)."""
+def reconcile(trust: str | None, *, as_json: bool) -> None:
+    """Repair outbox, stream and read model from the ledger.
+
+    The ledger is changed with --trust-stream alone. Exit status 1: ledger and stream contradict each other, or the
+    ledger is damaged, and nothing was repaired; 3: not done, run it again.
+    """
 
     async def work(settings: Settings, database: Database, bus: Bus | None) -> dict[str, Any]:
-        from chronicle_ledger.events.reconcile import Reconcile
+        from chronicle_ledger.proof.reconcile import Reconcile, Trust
 
-        done = await Reconcile(database, bus, settings.nats_replicas).run()
+        chosen = None if trust is None else Trust(trust)
+        done = await Reconcile(database, bus, settings.nats_replicas, chosen).run()
         return {
             "result_before": done.before.result.value,
+            "transactions_restored": done.restored,
             "events_published": done.published,
             "messages_removed": done.removed,
             "outbox_rows_rewritten": done.rewritten,
             "accounts_rebuilt": done.accounts,
+            "dead_letters": done.letters,
         }
 
-    _tell(
-        _run(work),
+    done = run_with_servers(work)
+    words = (
         "{events_published:,} events published, {messages_removed:,} messages removed,"
         " {outbox_rows_rewritten:,} rows of the outbox written anew, {accounts_rebuilt:,} accounts of the read model"
-        " made anew",
-        as_json=as_json,
+        " made anew"
     )
+    if done["transactions_restored"]:
+        words = "{transactions_restored:,} transactions restored from the stream, " + words
+    if done["dead_letters"]:
+        words += "; {dead_letters:,} dead letters tell what was put aside (chronicle events dead)"
+    _tell(done, words, as_json=as_json)
 
 
 @click.command()
@@ -176,7 +236,7 @@ def rebuild(*, as_json: bool) -> None:
         }
 
     _tell(
-        _run(work),
+        run_with_servers(work),
         "{events:,} events ({entries:,} entries) in {seconds:.1f} s: {events_per_second:,} events/s",
         as_json=as_json,
     )
@@ -209,7 +269,7 @@ def dead(*, as_json: bool) -> None:
             async for letter in letters(connected.jetstream())
         ]
 
-    found = _run(work)
+    found = run_with_servers(work)
     for letter in found:
         if as_json:
             click.echo(json.dumps(letter))
@@ -223,7 +283,7 @@ def dead(*, as_json: bool) -> None:
 @events.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def lag(*, as_json: bool) -> None:
-    """Show how far stream and read model are behind the ledger."""
+    """Show how far stream and read model are behind the ledger. Exit status 0: known, 3: unknown."""
 
     async def work(settings: Settings, database: Database, bus: Bus | None) -> dict[str, Any]:
         from chronicle_ledger.events.lag import LagMeter
@@ -231,21 +291,52 @@ def lag(*, as_json: bool) -> None:
         del settings
         if bus is not None:
             await bus.wait_connected(2.0)
-        found = await LagMeter(database, bus).read()
+        meter = LagMeter(database, bus)
+        measured = await meter.read()
+        await meter.close()
         return {
-            "backlog": found.backlog,
-            "pending": found.pending,
-            "lag_events": found.events,
-            "lag_seconds": round(found.seconds, 3),
+            "backlog": measured.backlog,
+            "backlog_at_least": measured.more,
+            "pending": measured.pending,
+            "lag_events": measured.events,
+            "lag_seconds": None if measured.seconds is None else round(measured.seconds, 3),
             "nats_connected": bus is not None and bus.connected,
         }
 
-    _tell(
-        _run(work),
-        "{backlog:,} events in the outbox, {pending:,} in the stream not projected yet; the oldest is"
-        " {lag_seconds:.1f} s old",
-        as_json=as_json,
-    )
+    done = run_with_servers(work)
+    click.echo(json.dumps(done) if as_json else _lag_in_words(done))
+    if done["lag_events"] is None:
+        sys.exit(LAG_UNKNOWN)
+
+
+def _lag_in_words(lag: dict[str, Any]) -> str:
+    def number(value: int | None) -> str:
+        return "unknown" if value is None else f"{value:,}"
+
+    outbox = ("at least " if lag["backlog_at_least"] else "") + number(lag["backlog"])
+    age = "unknown" if lag["lag_seconds"] is None else f"{lag['lag_seconds']:.1f} s"
+    words = f"events in the outbox: {outbox}; in the stream, not projected yet: {number(lag['pending'])}; oldest: {age}"
+    if lag["lag_events"] is not None:
+        return words
+    return f"{words}. NATS or the database did not answer (are CHRONICLE_NATS_URLS and CHRONICLE_DATABASE_URL right?)"
+
+
+@events.command("restore-stream")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as one JSON object.")
+def restore_stream(*, as_json: bool) -> None:
+    """Make a stream that JetStream has lost again, from the ledger. Changes nothing while the stream answers.
+
+    Readers of the feed get `reset`. Exit status 0: made, 1: the stream answers, or the ledger is damaged, 3: JetStream
+    cannot make it.
+    """
+
+    async def work(settings: Settings, database: Database, bus: Bus | None) -> dict[str, Any]:
+        from chronicle_ledger.proof.restore import Restore
+
+        done = await Restore(database, await _connected(bus), settings.nats_replicas).run()
+        return {"events_published": done.published}
+
+    _tell(run_with_servers(work), "the stream was made again: {events_published:,} events published", as_json=as_json)
 
 
 async def _connected(bus: Bus | None) -> Bus:

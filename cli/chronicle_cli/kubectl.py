@@ -1,10 +1,14 @@
-"""`kubectl chronicle`: the same command line, named for kubectl (a thin alias)."""
+"""`kubectl chronicle`: the commands for a cluster, named for kubectl."""
 
 from __future__ import annotations
 
-from chronicle_cli.main import main as chronicle
+from chronicle_cli.main import plugin
 
 
 def main() -> None:
-    """Run `chronicle` under the name that kubectl's users type."""
-    chronicle(prog_name="kubectl chronicle")
+    """Run under the name that kubectl's users type."""
+    plugin(prog_name="kubectl chronicle")
+
+
+if __name__ == "__main__":
+    main()

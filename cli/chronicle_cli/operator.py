@@ -11,6 +11,8 @@ from typing import Literal
 
 import click
 
+from chronicle_cli.types import Finite
+
 
 @click.group()
 def operator() -> None:
@@ -27,13 +29,13 @@ def operator() -> None:
     help="Serve this namespace (repeat for more; in the environment separated by blanks).",
 )
 @click.option("-A", "--all-namespaces", is_flag=True, envvar="CHRONICLE_OPERATOR_ALL_NAMESPACES", help="Serve all.")
-@click.option("--host", default="0.0.0.0", show_default=True, help="Address of /livez, /readyz and /metrics.")  # noqa: S104
+@click.option("--host", default="::", show_default=True, help="Address of /livez, /readyz and /metrics.")
 @click.option("--port", default=8080, show_default=True, envvar="CHRONICLE_OPERATOR_PORT", help="Port of the same.")
 @click.option(
     "--resync",
     default=60.0,
     show_default=True,
-    type=click.FloatRange(min=5),
+    type=Finite(min=5, max=86_400),
     envvar="CHRONICLE_OPERATOR_RESYNC",
     help="Seconds between two looks at every ledger.",
 )
@@ -61,8 +63,8 @@ def run(
     """
     if bool(namespaces) == all_namespaces:
         raise click.UsageError("say which namespaces to serve: --namespace NAME (repeatable) or --all-namespaces")
-    from chronicle_operator.main import run as run_operator
-    from chronicle_operator.settings import Settings
+    from chronicle_operator.serve.main import run as run_operator
+    from chronicle_operator.serve.settings import Settings
 
     _log_to_stderr(log_level, log_format)
     settings = Settings(
@@ -96,6 +98,5 @@ def _log_to_stderr(level: str, form: Literal["json", "console"]) -> None:
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Each request of the client at level info would be the whole log.
-    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "kopf"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
+    # Each event that Kopf hears of at level info would be the whole log.
+    logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))

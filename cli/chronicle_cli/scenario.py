@@ -14,23 +14,26 @@ from typing import Any
 import click
 import msgspec
 
-from chronicle_chaos.engine import run_scenarios
-from chronicle_chaos.errors import ChaosError, UnknownScenario, UnreadableRun
-from chronicle_chaos.journal import Journal, journal_path, read_journal
+from chronicle_chaos.errors import ChaosError, HistoryMissing, UnknownScenario, UnreadableRun
+from chronicle_chaos.judge.rejudging import judge_again
+from chronicle_chaos.judge.verdict import exit_status
 from chronicle_chaos.local.binaries import BinaryMissing
 from chronicle_chaos.local.logs import keep_logs
-from chronicle_chaos.options import Progress, RunOptions, Timing, new_run
-from chronicle_chaos.rejudging import judge_again
+from chronicle_chaos.local.patroni.configuration import UNREPLICATED
+from chronicle_chaos.record.journal import Journal, journal_path, read_journal
+from chronicle_chaos.run.engine import run_scenarios
+from chronicle_chaos.run.options import Progress, RunOptions, Timing, new_run
 from chronicle_chaos.scenarios.catalogue import SCENARIOS
 from chronicle_chaos.target import Target
-from chronicle_chaos.verdict import exit_status
-from chronicle_cli.scenario_target import Local, has_quorum, must_suit, open_target, read_target
+from chronicle_cli import exits
+from chronicle_cli.scenario_target import Local, database_of, must_suit, open_target, read_target
 from chronicle_cli.scenario_view import print_journal, progress_printer
 from chronicle_cli.signals import ending_signals
+from chronicle_cli.types import RATE, SECONDS
 from chronicle_ledger.sabotage import Sabotage
 
 RUNS = Path("runs")
-USAGE = 2
+DATABASES = ("auto", "cockroach", "patroni", "postgres")
 DURATION_HELP = "How long each fault lasts; not less than the longest that a scenario needs (`scenario list`)."
 
 
@@ -66,19 +69,19 @@ def list_(as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--target", default="local", show_default=True, metavar="FILE|local",
               help="A target file, or `local`: start a ledger on this machine for this run.")  # fmt: skip
-@click.option("--duration", type=click.FloatRange(min=1), metavar="SECONDS", help=DURATION_HELP)
-@click.option("--recovery-deadline", type=click.FloatRange(min=1), metavar="SECONDS",
+@click.option("--duration", type=SECONDS, metavar="SECONDS", help=DURATION_HELP)
+@click.option("--recovery-deadline", type=SECONDS, metavar="SECONDS",
               help="How long the way back to steady state may take.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), help="Draw the same requests as an earlier run.")
-@click.option("--rate", type=click.FloatRange(min=1), default=30.0, show_default=True, help="Requests a second.")
+@click.option("--rate", type=RATE, default=30.0, show_default=True, help="Requests a second.")
 @click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=RUNS, show_default=True,
               help="Where the run's folder is made.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the journal as JSON.")
-@click.option("--database", type=click.Choice(["auto", "cockroach", "postgres"]), default="auto", show_default=True,
+@click.option("--database", type=click.Choice(DATABASES), default="auto", show_default=True,
               help="With --target local: which database to start.")  # fmt: skip
 @click.option("--partition-mode", type=click.Choice(["blackhole", "refuse", "reset"]), default="blackhole",
               show_default=True, help="On this machine: what cut links do with bytes and connections.")  # fmt: skip
-@click.option("--sabotage", hidden=True, type=click.Choice([s.value for s in Sabotage]),
+@click.option("--sabotage", hidden=True, type=click.Choice([*(s.value for s in Sabotage), UNREPLICATED]),
               help="Turn one guarantee off; the run must fail.")  # fmt: skip
 def run(
     names: tuple[str, ...],
@@ -100,7 +103,7 @@ def run(
     if partition_mode != "blackhole" and where is not None and where.kind != "local":
         raise click.UsageError(f"--partition-mode is for a ledger on this machine; a {where.kind} one drops packets")
     try:
-        must_suit(names, has_quorum(where, database), duration, sabotage)
+        must_suit(names, database_of(where, database), duration, sabotage)
     except (UnknownScenario, BinaryMissing) as error:
         raise click.UsageError(str(error)) from error
     options = RunOptions(
@@ -115,14 +118,14 @@ def run(
         raise click.UsageError(f"--runs: no folder can be made in {runs} ({error.strerror})") from error
     try:
         journal = asyncio.run(_run(where, list(names), options, run_dir, Local(database, partition_mode)))
-    except (ChaosError, OSError, ValueError, TypeError) as error:
+    except (ChaosError, OSError) as error:
         with suppress(OSError):
             run_dir.rmdir()  # unless there is something in it
         click.echo(f"chronicle scenario run: {error}", err=True)
-        sys.exit(USAGE if isinstance(error, UnknownScenario) else 3)
+        sys.exit(exits.USAGE if isinstance(error, UnknownScenario) else exits.INCONCLUSIVE)
     _write_report(run_dir)
     _show(journal, run_dir, as_json=as_json)
-    sys.exit(3 if journal.exit_status is None else journal.exit_status)
+    sys.exit(exits.INCONCLUSIVE if journal.exit_status is None else journal.exit_status)
 
 
 async def _run(where: Target | None, names: list[str], options: RunOptions, run_dir: Path, local: Local) -> Journal:
@@ -182,9 +185,13 @@ def report(run_dir: Path) -> None:
 @click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False, exists=True), default=RUNS / "latest")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(run_dir: Path, as_json: bool) -> None:
-    """Judge a stored run again from its files. Exit status 1 where a verdict or a check is not what was recorded."""
+    """Judge a stored run again from its files. Exit status 1 where a verdict or a check is not what was recorded, 3
+    where the report holds no history to judge by."""
     try:
         again = judge_again(run_dir)
+    except HistoryMissing as error:
+        click.echo(f"chronicle scenario verify: {error}", err=True)
+        sys.exit(exits.INCONCLUSIVE)
     except (UnreadableRun, UnknownScenario) as error:
         raise click.UsageError(str(error)) from error
     if as_json:

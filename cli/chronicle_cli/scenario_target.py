@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import click
 
-from chronicle_chaos.faults import Partition, needs_quorum
-from chronicle_chaos.injection import Injector
-from chronicle_chaos.options import Progress
+from chronicle_chaos.faults.partition import Partition
+from chronicle_chaos.injectors.injection import Injector
+from chronicle_chaos.local.patroni.configuration import UNREPLICATED
+from chronicle_chaos.run.options import Progress
 from chronicle_chaos.scenarios.catalogue import find
-from chronicle_chaos.target import Target
+from chronicle_chaos.target import Database, Target
 from chronicle_ledger.sabotage import Sabotage
 
 
@@ -40,19 +42,20 @@ def read_target(where: str) -> Target | None:
     return target
 
 
-def has_quorum(target: Target | None, database: str) -> bool:
-    """Whether the ledger under test has, or will have, a database of several nodes. Raises BinaryMissing."""
-    from chronicle_chaos.local.binaries import find_cockroach
+def database_of(target: Target | None, database: str) -> Database:
+    """Which database the ledger under test has, or will have. Raises BinaryMissing."""
+    from chronicle_chaos.local.cluster import CHOICES, Choice
 
     if target is not None:
-        return target.database == "cockroachdb"
-    return database == "cockroach" or (database == "auto" and find_cockroach() is not None)
+        return target.database
+    return CHOICES.get(database) or Choice.of(database, Path(tempfile.gettempdir())).database
 
 
-def must_suit(names: Sequence[str], quorum: bool, duration: float | None, sabotage: str | None) -> None:
+def must_suit(names: Sequence[str], database: Database, duration: float | None, sabotage: str | None) -> None:
     """Refuse what could tell nothing: a window in which the checks see too little, a guarantee that no scenario will
     test. Scenarios that will not apply are not asked. Raises click.UsageError, UnknownScenario."""
-    applying = [s for s in find(names) if quorum or not needs_quorum(s.fault)]
+    quorum = database != "postgresql"
+    applying = [s for s in find(names, database) if quorum or not s.fault.needs_quorum]
     if duration is not None:
         for it in applying:
             if duration < it.least_window_seconds:
@@ -62,23 +65,26 @@ def must_suit(names: Sequence[str], quorum: bool, duration: float | None, sabota
                 )
     if sabotage == Sabotage.MINORITY_REJECTION and not any(isinstance(it.fault, Partition) for it in applying):
         raise click.UsageError(
-            f"--sabotage {sabotage} shows in network-partition alone, which is not run, or needs three CockroachDB"
-            " nodes; name it, and install CockroachDB or run: chronicle fetch cockroach"
+            f"--sabotage {sabotage} shows in network-partition alone, which is not run, or needs a database of three"
+            " nodes; name it, and leave --database out"
         )
+    if sabotage == UNREPLICATED and database != "patroni":
+        raise click.UsageError(f"--sabotage {sabotage} is for --database patroni")
 
 
 async def open_target(
     stack: AsyncExitStack, target: Target | None, local: Local, sabotage: str | None, progress: Progress
 ) -> tuple[Target, Injector, dict[str, str]]:
     """The target, its injector and the versions under test. None starts a ledger that lives as long as `stack`."""
-    from chronicle_chaos.injectors.local import LocalInjector
+    from chronicle_chaos.injectors.local.injector import LocalInjector
     from chronicle_chaos.local.cluster import LocalCluster, LocalSpec
     from chronicle_chaos.local.tcp_proxy import Mode
 
     if target is not None and target.kind == "compose":
-        from chronicle_chaos.injectors.compose import ComposeInjector
+        from chronicle_chaos.injectors.compose.docker import PROJECT, Docker
+        from chronicle_chaos.injectors.compose.injector import ComposeInjector
 
-        compose = ComposeInjector()
+        compose = ComposeInjector(Docker(project=str(target.details.get("project", PROJECT))))
         return target, compose, await compose.versions()
     if target is None:
         spec = LocalSpec(local.database, sabotage=sabotage)

@@ -9,11 +9,12 @@ from pathlib import Path
 from rich.console import Console
 
 from chronicle_chaos.errors import UnreadableRun
-from chronicle_chaos.history import History, read_histories
-from chronicle_chaos.journal import Journal, ScenarioRecord
-from chronicle_chaos.options import Progress
+from chronicle_chaos.record.history import History, read_histories
+from chronicle_chaos.record.journal import Journal, ScenarioRecord
 from chronicle_chaos.report.findings import findings, listing
 from chronicle_chaos.report.table import STYLES, rich_table
+from chronicle_chaos.run.options import Progress
+from chronicle_chaos.target import database_name
 
 
 def progress_printer(console: Console | None = None) -> Progress:
@@ -33,7 +34,8 @@ def print_journal(journal: Journal, run_dir: Path, console: Console | None = Non
     """The table, what was found, what went wrong in words, and where the report is."""
     console = console or wide_enough()
     print_records(journal.scenarios, console, _histories(run_dir))
-    console.print(f"\nseed {journal.seed}; report: {run_dir / 'report.html'}", markup=False, soft_wrap=True)
+    console.print(f"\non {database_name(journal.target.database, journal.versions)}", markup=False, soft_wrap=True)
+    console.print(f"seed {journal.seed}; report: {run_dir / 'report.html'}", markup=False, soft_wrap=True)
 
 
 def print_records(

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from chronicle_chaos.injection import CleanupFailed
+from chronicle_chaos.injectors.injection import CleanupFailed
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from chronicle_chaos.injection import InjectionError
+from chronicle_chaos.injectors.injection import InjectionError
 from chronicle_chaos.injectors.probes import LOOPBACK, SSL_REQUEST, Answer, came_of
 
 STARTUP = bytes((0, 0, 0, 19, 0, 3, 0, 0)) + b"user\0root\0\0"
@@ -18,7 +18,8 @@ SETTLE_SECONDS = 0.1
 @dataclass(frozen=True, slots=True)
 class Protocol:
     """How to talk to a server without knowing more of it. `hello` is what a client says first (nothing: the server
-    does), `question` what a server answers at any time after its first answer, if only by an error."""
+    does), `question` what a server answers at any time after its first answer, if only by an error; without one
+    no connection lasts."""
 
     hello: bytes
     question: bytes
@@ -26,6 +27,9 @@ class Protocol:
 
 COCKROACH = Protocol(SSL_REQUEST, STARTUP)
 NATS_ROUTE = Protocol(b"", b"PING\r\n")
+POSTGRES = COCKROACH
+PATRONI = Protocol(b"GET /liveness HTTP/1.1\r\nHost: patroni\r\n\r\n", b"")
+ETCD = Protocol(*[b"GET /version HTTP/1.1\r\nHost: etcd\r\n\r\n"] * 2)
 
 
 @dataclass(slots=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, LiteralString
 
 import aiohttp
 
-from chronicle_chaos.injection import InjectionError, Observation
+from chronicle_chaos.injectors.injection import InjectionError, Observation
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -19,8 +21,11 @@ LOOPBACK = "127.0.0.1"
 SSL_REQUEST = bytes((0, 0, 0, 8, 4, 210, 22, 47))
 """The eight bytes to which every PostgreSQL-speaking server answers one (PostgreSQL documentation, 55.7)."""
 
+# From 26.1 on the tables of crdb_internal are closed to a session that does not ask for them. 20.1 knows no such word.
+UNSAFE = "allow_unsafe_internals"
 # 20.1 and current releases alike; a range without a live leaseholder names none.
 LEASES = "SELECT lease_holder, count(*) AS n FROM crdb_internal.ranges GROUP BY lease_holder"
+FOLLOWERS = "SELECT application_name, sync_state FROM pg_stat_replication WHERE state = 'streaming' ORDER BY 1"
 
 
 class Answer(StrEnum):
@@ -83,6 +88,8 @@ async def cockroach_leases(urls: Mapping[str, str]) -> dict[str, int]:
                 (node,) = await _one(connection, "SHOW node_id")
                 names[int(node)] = name
                 if not counts:
+                    with contextlib.suppress(psycopg.Error):
+                        await connection.execute(f"SET {UNSAFE} = on".encode())
                     rows = await (await connection.execute(LEASES)).fetchall()
                     counts = {int(node): int(n) for node, n in rows if node is not None}
         except psycopg.Error as error:
@@ -92,11 +99,46 @@ async def cockroach_leases(urls: Mapping[str, str]) -> dict[str, int]:
     return {name: counts.get(node, 0) for node, name in names.items()}
 
 
+async def postgres_followers(url: str, port: int) -> list[str]:
+    """Ask the PostgreSQL on a port of this machine, a primary, which standbys follow it, and how they count.
+
+    Raises InjectionError where it does not say, or is no primary.
+    """
+    import psycopg
+
+    try:
+        connection = await psycopg.AsyncConnection.connect(
+            url, host=LOOPBACK, port=port, connect_timeout=5, target_session_attrs="read-write"
+        )
+        async with connection:
+            return [f"{name} ({sync})" for name, sync in await (await connection.execute(FOLLOWERS)).fetchall()]
+    except psycopg.Error as error:
+        raise InjectionError(
+            f"PostgreSQL on port {port} does not say who follows it ({str(error).strip()})", next_step="see its log"
+        ) from error
+
+
 def busiest(leases: Mapping[str, int]) -> str:
     """The name with most leases. Raises InjectionError where nobody holds any: then nobody could say."""
     if not any(leases.values()):
         raise InjectionError("no CockroachDB node is said to hold a lease", next_step="wait until the database is well")
     return max(sorted(leases), key=lambda name: leases[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The node whose loss hurts most, and how that is known: an observation that shows the fault if it hit the right
+    one."""
+
+    name: str
+    shown: Observation
+    also: tuple[Observation, ...] = ()
+
+
+def by_leases(leases: Mapping[str, int]) -> Chosen:
+    """Choose the node that holds most leases. Raises InjectionError where no node holds any."""
+    name = busiest(leases)
+    return Chosen(name, chosen_for(leases, name))
 
 
 def chosen_for(leases: Mapping[str, int], name: str) -> Observation:

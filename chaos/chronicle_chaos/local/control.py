@@ -1,18 +1,13 @@
-"""How an injector, in this process or another, reaches a local cluster: requests as lines of JSON on a Unix socket."""
+"""How an injector, in this process or another, reaches a local cluster."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chronicle_chaos.errors import ChaosError
-
-Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]
+from chronicle_chaos.local.lines import Refused, ask
 
 
 class ControlFailed(ChaosError):
@@ -56,42 +51,20 @@ class Control:
         """Let one that was kept away run again."""
         await self._ask(op="release", name=name)
 
+    async def make_primary(self, name: str) -> None:
+        """Make one node of the database the one that takes writes, where there is such a node."""
+        await self._ask(op="make_primary", name=name)
+
     async def set_links(self, mode: str) -> None:
         """Put every link between the regions into a mode of `tcp_proxy.Mode`."""
         await self._ask(op="links", mode=mode)
 
     async def _ask(self, **request: Any) -> Any:
         try:
-            reader, writer = await asyncio.open_unix_connection(str(self.socket), limit=1 << 20)
+            return await ask(self.socket, **request)
+        except Refused as error:
+            raise ControlFailed(f"{request['op']}: {error}") from error
         except OSError as error:
             raise ControlFailed(
                 f"no local cluster answers at {self.socket} ({error.strerror}); start one with: chronicle up"
             ) from error
-        try:
-            writer.write(json.dumps(request).encode() + b"\n")
-            await writer.drain()
-            answer = json.loads(await reader.readline() or b'{"error": "it hung up"}')
-        finally:
-            writer.close()
-        if "error" in answer:
-            raise ControlFailed(f"{request['op']}: {answer['error']}")
-        return answer["result"]
-
-
-async def serve(path: Path, handle: Handler) -> asyncio.Server:
-    """Listen for requests, readable by the owner alone, and answer each with what `handle` returns or raises."""
-
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
-            while line := await reader.readline():
-                try:
-                    answer = {"result": await handle(json.loads(line))}
-                except (ChaosError, KeyError, ValueError, OSError) as error:
-                    answer = {"error": f"{type(error).__name__}: {error}"}
-                writer.write(json.dumps(answer).encode() + b"\n")
-                await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_unix_server(converse, str(path), limit=1 << 20)
-    path.chmod(0o600)  # noqa: ASYNC240 - one system call on a local socket
-    return server

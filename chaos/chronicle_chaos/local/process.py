@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from chronicle_chaos.errors import ChaosError
 from chronicle_chaos.local.orphans import die_with_parent
@@ -27,7 +28,7 @@ class ProcessDied(ChaosError):
 @dataclass(frozen=True, slots=True)
 class Command:
     """What to run. `environment` comes on top of `inherited` (None: all that this process has). `user` and `group` are
-    numeric ids to run as, for servers that refuse root."""
+    numeric ids to run as, for servers that refuse root. `folder` is where it starts."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -35,6 +36,32 @@ class Command:
     user: int | None = None
     group: int | None = None
     stop_signal: signal.Signals = signal.SIGTERM
+    folder: Path | None = None
+
+
+async def output_of(
+    command: Command, *, seconds: float, errors: int = asyncio.subprocess.STDOUT
+) -> tuple[int | None, str]:
+    """Run a program to its end; its exit status and what it printed. The status is None where `seconds` were too short.
+
+    It ends with this call, however the call ends, and with this process. Raises OSError where it cannot be executed.
+    """
+    child = await asyncio.create_subprocess_exec(
+        *command.arguments,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=errors,
+        **_conditions(command),
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(seconds):
+            output, _ = await child.communicate()
+    except TimeoutError:
+        return None, f"no answer within {seconds:g} s"
+    finally:
+        if child.returncode is None:
+            with suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+    return child.returncode, output.decode(errors="replace")
 
 
 class SupervisedProcess:
@@ -91,9 +118,13 @@ class SupervisedProcess:
             if child is None or child.returncode is not None:
                 return None
             with suppress(ProcessLookupError):
-                child.kill()
+                self._hit(child)
             await child.wait()
             return child.pid
+
+    def _hit(self, child: asyncio.subprocess.Process) -> None:
+        """Send SIGKILL. What is killed with the child must have ended when the child has."""
+        child.kill()
 
     def release(self) -> None:
         """Let it run again after `kill(keep_away=True)`."""
@@ -134,21 +165,14 @@ class SupervisedProcess:
 
     async def _spawn(self) -> None:
         command = self._command
-        inherited = os.environ if command.inherited is None else command.inherited
-        with self.log.open("ab") as log:
+        with os.fdopen(os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
             try:
                 self._child = await asyncio.create_subprocess_exec(
                     *command.arguments,
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env={**inherited, **command.environment},
-                    # Its own session: Ctrl-C in the terminal reaches this process alone, which then ends in order.
-                    start_new_session=True,
-                    preexec_fn=die_with_parent(),
-                    user=command.user,
-                    group=command.group,
-                    extra_groups=[] if command.user is not None else None,
+                    **_conditions(command),
                 )
             except OSError as error:
                 raise ProcessDied(f"{self.name}: {command.arguments[0]} cannot be run: {error.strerror}") from error
@@ -170,3 +194,19 @@ class SupervisedProcess:
                 # A machine that cannot start a process now (no memory, too many of them) may in a moment.
                 with suppress(ProcessDied):
                     await self._spawn()
+
+
+def _conditions(command: Command) -> dict[str, Any]:
+    """Under which a child runs: it ends with this process, and what it writes is its owner's alone."""
+    inherited = os.environ if command.inherited is None else command.inherited
+    return {
+        "env": {**inherited, **command.environment},
+        "cwd": command.folder,
+        # Its own session: Ctrl-C in the terminal reaches this process alone, which then ends in order.
+        "start_new_session": True,
+        "preexec_fn": die_with_parent(),
+        "user": command.user,
+        "group": command.group,
+        "extra_groups": [] if command.user is not None else None,
+        "umask": 0o077,
+    }

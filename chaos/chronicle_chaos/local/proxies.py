@@ -1,29 +1,34 @@
-"""All proxies of a cluster, in a process of their own, told what to do by lines of JSON on a Unix socket.
+"""All proxies of a cluster, in a process of their own, told what to do through a Unix socket.
 
 A process of their own because the load generator must not slow down the traffic between database nodes, nor the other
-way round. Run as: python -m chronicle_chaos.local.proxies SOCKET PORT:UPSTREAM...
+way round.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
-import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from chronicle_chaos.local.binaries import chronicle
+from chronicle_chaos.local.lines import ask, serve
+from chronicle_chaos.local.patroni.outlet import Outlet
 from chronicle_chaos.local.process import Command, SupervisedProcess
 from chronicle_chaos.local.tcp_proxy import Mode, TcpProxy
 from chronicle_chaos.local.waiting import until
 
 
 class Proxies:
-    """The proxies of a cluster, as seen from outside their process. `routes` maps a proxy's port to its upstream."""
+    """The proxies of a cluster, as seen from outside their process. `routes` maps a proxy's port to its upstream;
+    `outlet` is the port of an `Outlet` by which a program reaches the upstreams through their proxies."""
 
-    def __init__(self, control: Path, log: Path, routes: dict[int, int]) -> None:
+    def __init__(self, control: Path, log: Path, routes: Mapping[int, int], outlet: int | None = None) -> None:
         self._socket = control
-        arguments = [sys.executable, "-m", __name__, str(self._socket)]
+        arguments = [str(chronicle()), "local-proxies", str(self._socket)]
         arguments += [f"{port}:{upstream}" for port, upstream in routes.items()]
+        arguments += [] if outlet is None else ["--outlet", str(outlet)]
         self.process = SupervisedProcess("proxies", Command(arguments), log)
 
     async def start(self) -> None:
@@ -38,44 +43,32 @@ class Proxies:
 
     async def set_mode(self, mode: Mode) -> None:
         """Put every proxy into `mode`. Raises OSError where the process is gone."""
-        reader, writer = await asyncio.open_unix_connection(str(self._socket))
-        writer.write(json.dumps({"mode": mode}).encode() + b"\n")
-        await writer.drain()
-        answer = await reader.readline()
-        writer.close()
-        if json.loads(answer or b"{}").get("mode") != mode:
-            raise OSError(f"the proxies did not take mode {mode}: {answer!r}")
+        await ask(self._socket, mode=mode)
 
 
-async def _serve(path: str, routes: list[tuple[int, int]]) -> None:
-    proxies = [TcpProxy(port, upstream) for port, upstream in routes]
+async def run(socket: Path, routes: Mapping[int, int], outlet_port: int | None = None) -> None:
+    """Be that process: forward until SIGTERM or SIGINT. Raises OSError where a port or the socket is taken."""
+    proxies = [TcpProxy(port, upstream) for port, upstream in routes.items()]
     for proxy in proxies:
         await proxy.start()
+    outlet = None
+    if outlet_port is not None:
+        outlet = Outlet(outlet_port, {upstream: port for port, upstream in routes.items()})
+        await outlet.start()
 
-    async def obey(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            mode = Mode(json.loads(line)["mode"])
-            for proxy in proxies:
-                await proxy.set_mode(mode)
-            writer.write(json.dumps({"mode": mode}).encode() + b"\n")
-            await writer.drain()
-        writer.close()
+    async def obey(request: Mapping[str, Any]) -> None:
+        mode = Mode(request["mode"])
+        for proxy in proxies:
+            await proxy.set_mode(mode)
 
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    server = await asyncio.start_unix_server(obey, path)
+    server = await serve(socket, obey)
     await ended.wait()
     server.close()
+    if outlet is not None:
+        await outlet.stop()
     for proxy in proxies:
         await proxy.stop()
-
-
-def _route(text: str) -> tuple[int, int]:
-    port, upstream = text.split(":")
-    return int(port), int(upstream)
-
-
-if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1], [_route(text) for text in sys.argv[2:]]))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chronicle_chaos.history import read_histories
-from chronicle_chaos.journal import read_journal
+from chronicle_chaos.files import write_whole
+from chronicle_chaos.record.history import read_histories
+from chronicle_chaos.record.journal import read_journal
 
 
 def write_report(run_dir: Path) -> tuple[Path, ...]:
@@ -22,8 +23,8 @@ def write_report(run_dir: Path) -> tuple[Path, ...]:
     history = run_dir / "history.jsonl"
     histories = read_histories(history) if history.exists() else {}
     written = [run_dir / "report.html", run_dir / "junit.xml"]
-    _replace(written[0], page.render(journal, histories).encode("utf-8"))
-    _replace(written[1], junit.render(journal))
+    write_whole(written[0], page.render(journal, histories).encode("utf-8"))
+    write_whole(written[1], junit.render(journal))
     picture = run_dir / "timeline.png"
     try:
         if timeline.draw(journal, histories, picture):
@@ -31,9 +32,3 @@ def write_report(run_dir: Path) -> tuple[Path, ...]:
     except ImportError:
         picture.unlink(missing_ok=True)  # an older one would show another judgement
     return tuple(written)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    draft = path.with_name(path.name + ".new")
-    draft.write_bytes(content)
-    draft.replace(path)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from chronicle_chaos.history import History
-from chronicle_chaos.journal import CheckRecord, ScenarioRecord
-from chronicle_chaos.workload import LOAD_BALANCER
+from chronicle_chaos.load.workload import LOAD_BALANCER
+from chronicle_chaos.record.history import History
+from chronicle_chaos.record.journal import CheckRecord, ScenarioRecord
 
 INVARIANTS = {
     "conservation": "all accounts sum to {currencyTotal}",

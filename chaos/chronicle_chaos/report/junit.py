@@ -11,7 +11,7 @@ import re
 from datetime import datetime
 from xml.etree import ElementTree as ET
 
-from chronicle_chaos.journal import Journal, ScenarioRecord
+from chronicle_chaos.record.journal import Journal, ScenarioRecord
 
 OUTCOMES = {"Failed": "failure", "Inconclusive": "error", "Aborted": "error", "NotApplicable": "skipped"}
 

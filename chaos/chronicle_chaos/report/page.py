@@ -13,8 +13,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from chronicle_chaos.history import History
-from chronicle_chaos.journal import Journal, ScenarioRecord
+from chronicle_chaos.record.history import History
+from chronicle_chaos.record.journal import Journal, ScenarioRecord
 from chronicle_chaos.report import charts
 from chronicle_chaos.report.rows import Row, row
 from chronicle_chaos.report.series import Series, all_series

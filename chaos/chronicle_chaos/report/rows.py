@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chronicle_chaos.journal import ScenarioRecord
+from chronicle_chaos.record.journal import ScenarioRecord
 
 NOTHING = "-"
 

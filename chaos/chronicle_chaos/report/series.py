@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from chronicle_chaos import figures
-from chronicle_chaos.history import History, Operation
-from chronicle_chaos.timeline import timeline
+from chronicle_chaos.record import figures
+from chronicle_chaos.record.history import History, Operation
+from chronicle_chaos.record.timeline import timeline
 
 SECOND = 1_000_000_000
 LONGEST_SECONDS = 3600

@@ -8,7 +8,7 @@ from dataclasses import astuple
 from rich.table import Table
 from rich.text import Text
 
-from chronicle_chaos.journal import ScenarioRecord
+from chronicle_chaos.record.journal import ScenarioRecord
 from chronicle_chaos.report.rows import row
 
 HEADINGS = ("SCENARIO", "FAULT PROVEN", "LONGEST GAP", "RECOVERY", "ACKNOWLEDGED", "LOST", "VERDICT")

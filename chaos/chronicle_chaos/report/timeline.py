@@ -6,12 +6,14 @@ its moments a line of its own.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chronicle_chaos.history import History
-from chronicle_chaos.journal import Journal, ScenarioRecord
+from chronicle_chaos.files import write_whole
+from chronicle_chaos.record.history import History
+from chronicle_chaos.record.journal import Journal, ScenarioRecord
 from chronicle_chaos.report.series import Series, all_series
 
 if TYPE_CHECKING:
@@ -41,9 +43,9 @@ def draw(journal: Journal, histories: Mapping[str, History], path: Path) -> bool
     for number, (record, series) in enumerate(drawn):
         _throughput(axes[2 * number], record, series)
         _latency(axes[2 * number + 1], series)
-    draft = path.with_suffix(".png.new")
-    figure.savefig(draft, format="png", metadata={"Software": None})
-    draft.replace(path)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", metadata={"Software": None})
+    write_whole(path, picture.getvalue())
     return True
 
 

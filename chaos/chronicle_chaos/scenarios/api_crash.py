@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from chronicle_chaos.checkers.always import ALWAYS
-from chronicle_chaos.checkers.availability import Availability, NoFinalFailure
-from chronicle_chaos.checkers.health import HealthSays
-from chronicle_chaos.faults import Component, Crashes
-from chronicle_chaos.pressure import Pressure
+from chronicle_chaos.faults.crashes import Crashes
+from chronicle_chaos.faults.fault import Component
+from chronicle_chaos.judge.checkers.always import ALWAYS
+from chronicle_chaos.judge.checkers.availability import Availability, NoFinalFailure
+from chronicle_chaos.judge.checkers.health import HealthSays
+from chronicle_chaos.load.pressure import Pressure
 from chronicle_chaos.scenarios.scenario import Scenario
 
 SCENARIO = Scenario(

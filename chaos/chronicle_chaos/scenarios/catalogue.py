@@ -12,6 +12,7 @@ from chronicle_chaos.scenarios import (
     nats_outage,
     network_partition,
 )
+from chronicle_chaos.scenarios.bounds import BY_DATABASE, COCKROACHDB
 from chronicle_chaos.scenarios.scenario import Scenario
 
 # The partition comes last: what it leaves behind (moved leases, reopened connections) takes longest to settle.
@@ -26,11 +27,23 @@ SCENARIOS: tuple[Scenario, ...] = (
 NAMES = tuple(s.name for s in SCENARIOS)
 
 
-def find(names: Sequence[str]) -> list[Scenario]:
-    """The named scenarios in the order of the names; no names mean all. Raises UnknownScenario."""
+def for_database(database: str) -> tuple[Scenario, ...]:
+    """All scenarios, with the bounds of a database."""
+    bounds = BY_DATABASE.get(database, COCKROACHDB)
+    own = (cockroach_node_failure.scenario(bounds), network_partition.scenario(bounds))
+    by_name = {it.name: it for it in own}
+    return tuple(by_name.get(it.name, it) for it in SCENARIOS)
+
+
+def find(names: Sequence[str], database: str = "cockroachdb") -> list[Scenario]:
+    """The named scenarios in the order of the names, with the bounds of a database; no names mean all.
+
+    Raises UnknownScenario.
+    """
+    scenarios = for_database(database)
     if not names:
-        return list(SCENARIOS)
-    by_name = {s.name: s for s in SCENARIOS}
+        return list(scenarios)
+    by_name = {s.name: s for s in scenarios}
     unknown = [n for n in names if n not in by_name]
     if unknown:
         raise UnknownScenario(f"there is no scenario {unknown[0]!r}; there are: {', '.join(NAMES)}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from chronicle_chaos.checkers.always import ALWAYS
-from chronicle_chaos.checkers.availability import Availability
-from chronicle_chaos.checkers.catching_up import LagGrowsAndReturns
-from chronicle_chaos.checkers.health import HealthSays
-from chronicle_chaos.checkers.latency import Latency
-from chronicle_chaos.faults import Component, Outage
+from chronicle_chaos.faults.fault import Component
+from chronicle_chaos.faults.outage import Outage
+from chronicle_chaos.judge.checkers.always import ALWAYS
+from chronicle_chaos.judge.checkers.availability import Availability
+from chronicle_chaos.judge.checkers.catching_up import LagGrowsAndReturns
+from chronicle_chaos.judge.checkers.health import HealthSays
+from chronicle_chaos.judge.checkers.latency import Latency
 from chronicle_chaos.scenarios.scenario import Scenario
 
 SCENARIO = Scenario(

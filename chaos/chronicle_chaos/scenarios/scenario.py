@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from chronicle_chaos.checkers.base import Checker
-from chronicle_chaos.faults import Fault
-from chronicle_chaos.injection import Injector
-from chronicle_chaos.stage import Stage
-from chronicle_chaos.steadiness import SteadyState
+from chronicle_chaos.faults.contention import Contention
+from chronicle_chaos.faults.fault import Fault
+from chronicle_chaos.judge.checkers.base import Checker
+from chronicle_chaos.load.stage import Stage
+from chronicle_chaos.load.steadiness import SteadyState
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +46,11 @@ class Background(Protocol):
         """Go on until `over` is set, and end once what is under way was answered."""
 
 
-class Contention(Protocol):
-    """A scenario whose fault is what clients do to each other: it takes the injector's place."""
-
-    def injector(self, stage: Stage) -> Injector:
-        """An injector that causes the contention and shows that it was there."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """`window` is how long the fault lasts after it was proven, `recovery` the deadline from when healing is asked for
     to steady state (healing itself is part of it: a user waits for both), both in seconds. `warm_up` seconds at the
-    load's beginning are part of no baseline: connections are opened, caches filled. Exactly one of `fault` and
-    `contention` is given.
+    load's beginning are part of no baseline: connections are opened, caches filled.
 
     `least_window_seconds` is the shortest window in which the checks can see what they judge; a run with a shorter one
     could say nothing but Inconclusive, so whoever takes a window from a person refuses it, with `least_window_reason`.
@@ -67,8 +59,7 @@ class Scenario:
     name: str
     title: str
     claim: str
-    fault: Fault | None = None
-    contention: Contention | None = None
+    fault: Fault | Contention
     window: float
     recovery: float
     checks: Sequence[Checker]
@@ -81,7 +72,5 @@ class Scenario:
     least_window_reason: str = ""
 
     def __post_init__(self) -> None:
-        if (self.fault is None) == (self.contention is None):
-            raise ValueError(f"{self.name}: give either a fault or a contention")
         if self.least_window_seconds > 0 and not self.least_window_reason:
             raise ValueError(f"{self.name}: say why its window has to last {self.least_window_seconds:g} s")

@@ -1,0 +1,1 @@
+"""Run scenarios inside Kubernetes, as the operator's Job."""

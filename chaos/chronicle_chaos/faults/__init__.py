@@ -1,0 +1,1 @@
+"""The faults that scenarios ask for."""

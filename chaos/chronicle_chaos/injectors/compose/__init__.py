@@ -1,0 +1,1 @@
+"""Break containers of a compose stack."""

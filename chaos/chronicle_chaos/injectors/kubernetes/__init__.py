@@ -1,0 +1,1 @@
+"""Break pods of a cluster, with Chaos Mesh."""

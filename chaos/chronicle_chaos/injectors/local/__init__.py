@@ -1,0 +1,1 @@
+"""Break processes of this machine."""

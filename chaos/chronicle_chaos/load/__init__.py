@@ -1,0 +1,1 @@
+"""Load on the ledger under test: clients, workload, probes and the samples taken meanwhile."""

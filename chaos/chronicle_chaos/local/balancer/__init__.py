@@ -1,0 +1,1 @@
+"""The two sides of the local load balancer: a connection of a client, and connections to a replica."""

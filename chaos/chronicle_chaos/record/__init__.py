@@ -1,0 +1,1 @@
+"""What a run leaves behind: history, journal, final reads, and figures derived from them."""

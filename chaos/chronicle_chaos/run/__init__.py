@@ -1,0 +1,1 @@
+"""Run scenarios: phases, undo, and the engine that calls them in order."""
