@@ -14,17 +14,26 @@ RUN /build/tools/bin/pip --python /opt/chronicle/bin/python install --quiet \
 RUN awk '/^[a-z]/ {keep = $0 ~ /^(hatchling|editables|packaging|pathspec|pluggy|trove-classifiers)==/} keep' \
     requirements/local.lock > build.lock \
     && /build/tools/bin/pip install --quiet --require-hashes --only-binary=:all: -r build.lock
-COPY pyproject.toml README.md LICENSE ./
+ARG REVISION=
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY cli/ cli/
 COPY ledger/ ledger/
 COPY chaos/ chaos/
 COPY operator/ operator/
 COPY deploy/image/healthcheck.py /opt/chronicle/bin/chronicle-healthcheck
-RUN /build/tools/bin/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist . \
+RUN CHRONICLE_REVISION=${REVISION} /build/tools/bin/pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist . \
     && /build/tools/bin/pip --python /opt/chronicle/bin/python install --quiet --no-deps --no-index --no-compile dist/*.whl \
     && chmod 755 /opt/chronicle/bin/chronicle-healthcheck \
     # Byte code now, since the root file system is read-only later. Checked by hash, not by time: layers stay reproducible.
-    && python -m compileall -q --invalidation-mode unchecked-hash /opt/chronicle/lib
+    # None for the generated modules of the Kubernetes client: nothing imports them, and there are almost two thousand.
+    && python -m compileall -q --invalidation-mode unchecked-hash -x 'kubernetes/(aio/)?client/(api|models)/[a-z]' \
+    /opt/chronicle/lib
+
+# What cuts regions of the compose stack apart (docs/compose.md): a shell and iptables, which the ledger's own image has not.
+FROM ${PYTHON_IMAGE} AS cut
+RUN command -v iptables >/dev/null || { apt-get update -q && apt-get install -q -y --no-install-recommends iptables \
+    && rm -rf /var/lib/apt/lists/*; }
+ENTRYPOINT ["/bin/sh"]
 
 FROM ${PYTHON_IMAGE}
 ARG VERSION=dev
@@ -37,7 +46,7 @@ LABEL org.opencontainers.image.title="ChronicleLedger" \
 ENV PATH=/opt/chronicle/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    CHRONICLE_LISTEN_HOST=0.0.0.0
+    CHRONICLE_LISTEN_HOST=::
 # The standard library too: the official images leave its byte code out, and a container that cannot write would compile
 # what it imports at each start.
 RUN library=$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))') \
