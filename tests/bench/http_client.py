@@ -99,8 +99,9 @@ class Client(asyncio.Protocol):
         head = self._buffer.find(b"\r\n\r\n")
         if head < 0:
             return
-        mark = self._buffer.find(b"content-length: ", 0, head) + 16
-        length = int(self._buffer[mark : self._buffer.find(b"\r\n", mark)])
+        fields = self._buffer[: head + 2].lower()
+        mark = fields.find(b"content-length: ") + 16
+        length = int(fields[mark : fields.find(b"\r\n", mark)])
         if len(self._buffer) < head + 4 + length:
             return
         now = time.perf_counter()
@@ -147,6 +148,7 @@ async def run(options: dict[str, Any]) -> dict[str, Any]:
     transfers = len(latencies) * max(1, load.batch) - load.failed
     return {
         "per_second": transfers / elapsed,
+        "transfers": transfers,
         "p50": latencies[len(latencies) // 2] * 1000,
         "p99": latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))] * 1000,
         "failed": load.failed,

@@ -47,6 +47,7 @@ class Bench:
         options = {"hot": False, "batch": 0, "seconds": self.seconds, **options}
         options |= {"urls": list(self.urls), "base": self.base, "accounts": list(self.accounts)}
         options["prefix"] = uuid.uuid4().hex[:12]
+        cpu = self.cpu_seconds()
         process = await asyncio.create_subprocess_exec(
             sys.executable, str(HERE / program), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
@@ -57,9 +58,16 @@ class Bench:
         if result.get("first_failure"):
             sys.stderr.write(f"{what}: {result['first_failure']}\n")
         more = {"retries": float(result["retries"])} if result.get("retries") else {}
+        if result.get("transfers"):
+            more["API CPU ms"] = (self.cpu_seconds() - cpu) / result["transfers"] * 1000
         row = Row(self.database, what, result["per_second"], result["p50"], result["p99"], result["failed"], more)
         sys.stderr.write(f"{row.database:12} {row.what:44} {row.per_second:9,.0f}/s  p99 {row.p99 or 0:.1f} ms\n")
         return row
+
+    def cpu_seconds(self) -> float:
+        """The API process's user and system time so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def peak_memory(self) -> float:
         """The API process's largest resident size so far, in MiB."""
@@ -75,7 +83,14 @@ async def _open_accounts(url: str) -> list[str]:
     service = PostingService(database)
     for start in range(0, ACCOUNTS, 500):
         commands = [
-            OpenAccount(id=uuid.uuid4(), fingerprint=fingerprint(b""), account_id=id_, currency="EUR", floor=-(2**50))
+            OpenAccount(
+                id=uuid.uuid4(),
+                fingerprint=fingerprint(b""),
+                posted_by="bench",
+                account_id=id_,
+                currency="EUR",
+                floor=-(2**50),
+            )
             for id_ in ids[start : start + 500]
         ]
         results = await service.submit_many(commands, atomic=False, deadline=120)
@@ -144,15 +159,32 @@ async def _measure(bench: Bench) -> list[Row]:
             "http_client.py", f"HTTP single, one hot account, c={concurrency}", concurrency=concurrency, hot=True
         )
         rows += [ceiling, raw_hot]
-        rows.append(_with(single, {"of ceiling": single.per_second / ceiling.per_second}))
+        rows.append(_with(single, {**single.more, "of ceiling": single.per_second / ceiling.per_second}))
         rows.append(
-            _with(hot, {"of spread": hot.per_second / single.per_second, "of raw": hot.per_second / raw_hot.per_second})
+            _with(
+                hot,
+                {
+                    **hot.more,
+                    "of spread": hot.per_second / single.per_second,
+                    "of raw": hot.per_second / raw_hot.per_second,
+                },
+            )
         )
     bulk = await bench.client("raw_client.py", "100 transfers a statement, c=4", concurrency=4, batch=100)
     rows.append(bulk)
-    for size in (100, 1000):
+    sizes = (100, 1000)
+    fair = [
+        await bench.client("rows_client.py", f"the ledger's rows, {size:,} a statement, c=4", concurrency=4, batch=size)
+        for size in sizes
+    ]
+    rows += fair
+    for size, same_rows in zip(sizes, fair, strict=True):
         row = await bench.client("http_client.py", f"HTTP batches of {size:,}, c=4", concurrency=4, batch=size)
-        rows.append(_with(row, {"of ceiling": row.per_second / bulk.per_second}))
+        more = {
+            "of ceiling": row.per_second / bulk.per_second,
+            "of the same rows": row.per_second / same_rows.per_second,
+        }
+        rows.append(_with(row, {**row.more, **more}))
     rows[-1] = _with(rows[-1], {**rows[-1].more, "API peak MiB": bench.peak_memory()})
     return rows
 

@@ -15,13 +15,13 @@ from random import Random
 
 from aiohttp import web
 
-from chronicle_chaos.client import open_client
-from chronicle_chaos.clock import RunClock
-from chronicle_chaos.figures import latencies, percentile
-from chronicle_chaos.history import Recorder
-from chronicle_chaos.operations import Operations
+from chronicle_chaos.load.client import open_client
+from chronicle_chaos.load.operations import Operations
+from chronicle_chaos.load.workload import Workload
+from chronicle_chaos.record.clock import RunClock
+from chronicle_chaos.record.figures import latencies, percentile
+from chronicle_chaos.record.history import Recorder
 from chronicle_chaos.target import Target
-from chronicle_chaos.workload import Workload
 
 
 async def _answer(request: web.Request) -> web.Response:

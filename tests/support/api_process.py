@@ -33,6 +33,11 @@ class Api:
         """What it has logged."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
+    def resident(self) -> int:
+        """The memory of the process, in bytes."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) << 10
+
     def client(self, **options: Any) -> httpx.Client:
         """A client of it."""
         return httpx.Client(base_url=self.url, timeout=20, **options)

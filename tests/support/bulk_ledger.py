@@ -50,10 +50,10 @@ async def _copy(conn: Connection, transactions: list[Transaction], book: Book, *
                 await copy.write_row(value)
 
     await rows(
-        "COPY txn (id, fingerprint, kind, effective_at, posted_at, metadata, details, hash) FROM STDIN",
+        "COPY txn (id, fingerprint, kind, effective_at, posted_at, metadata, details, hash, posted_by) FROM STDIN",
         (
             (t.id, t.fingerprint, t.kind.value, t.effective_at, t.posted_at, canonical_json(t.metadata),
-             canonical_json(t.details), t.hash)
+             canonical_json(t.details), t.hash, t.posted_by)
             for t in transactions
         ),
     )  # fmt: skip

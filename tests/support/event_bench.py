@@ -19,12 +19,12 @@ from chronicle_ledger.ending import end
 from chronicle_ledger.events.bus import Bus
 from chronicle_ledger.events.lag import LagMeter
 from chronicle_ledger.events.projector import Projector
-from chronicle_ledger.events.proof import Proof, prove
 from chronicle_ledger.events.publisher import JetStreamPublisher, Publisher
-from chronicle_ledger.events.reconcile import Reconcile, Reconciled
 from chronicle_ledger.events.relay import Relay
 from chronicle_ledger.events.stream import CONSUMER, STREAM
 from chronicle_ledger.posting.service import PostingService
+from chronicle_ledger.proof import Proof, prove
+from chronicle_ledger.proof.reconcile import Reconcile, Reconciled, Trust
 from chronicle_ledger.sabotage import Sabotage
 from chronicle_ledger.store.pool import Database, open_pool
 from support.event_servers import NatsCluster
@@ -72,6 +72,11 @@ class EventBench:
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()
 
+    def options(self, role: str) -> dict[str, Any]:
+        """What the connection of a role is made with."""
+        del role
+        return {"servers": list(self.nats.urls)}
+
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Database]:
         database = await self.open_database()
@@ -87,7 +92,7 @@ class EventBench:
     @asynccontextmanager
     async def bus_of(self, name: str) -> AsyncIterator[Bus]:
         """A connection to NATS of its own."""
-        bus = Bus({"servers": list(self.nats.urls)}, name)
+        bus = Bus(self.options(name), name)
         bus.start()
         try:
             yield bus
@@ -115,7 +120,7 @@ class EventBench:
 
     def relay(self, *, publisher: Publisher | None = None, broken: Sabotage | None = None) -> Relay:
         """One more relay."""
-        bus = Bus({"servers": list(self.nats.urls)}, "relay")
+        bus = Bus(self.options("relay"), "relay")
         name = f"relay-{next(self._numbers)}"
         return Relay(
             self.open_database, bus, publisher or JetStreamPublisher(bus, ack_seconds=2.0), worker=name, replicas=3,
@@ -124,9 +129,9 @@ class EventBench:
 
     def projector(self, *, broken: Sabotage | None = None, kind: type[Projector] = Projector) -> Projector:
         """One more projector."""
-        bus = Bus({"servers": list(self.nats.urls)}, "projector")
+        bus = Bus(self.options("projector"), "projector")
         return kind(
-            self.open_database, bus, worker=f"projector-{next(self._numbers)}", replicas=3,
+            self.open_database, bus, worker=f"projector-{next(self._numbers)}",
             lease_seconds=LEASE_SECONDS, ack_wait=ACK_WAIT, broken=broken,
         )  # fmt: skip
 
@@ -155,7 +160,9 @@ class EventBench:
 
     async def backlog(self) -> int:
         """How many events wait in the outbox."""
-        return (await LagMeter(self.database, None).read()).backlog
+        backlog = (await LagMeter(self.database, None).read()).backlog
+        assert backlog is not None, "the outbox could not be counted in time"
+        return backlog
 
     async def acknowledged(self) -> bool:
         """Whether the projector has acknowledged every message of the stream."""
@@ -198,9 +205,9 @@ class EventBench:
         assert await self.bus.wait_connected(20)
         return await prove(self.database, self.bus)
 
-    async def reconcile(self) -> Reconciled:
+    async def reconcile(self, trust: Trust | None = None) -> Reconciled:
         """Repair."""
-        return await Reconcile(self.database, self.bus, 3).run()
+        return await Reconcile(self.database, self.bus, 3, trust).run()
 
     async def execute(self, statement: str, *parameters: Any) -> None:
         """Change a row behind the ledger's back."""

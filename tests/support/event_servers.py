@@ -12,6 +12,7 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,9 +30,13 @@ cluster {{ name: tests, listen: 127.0.0.1:{route}, no_advertise: true, routes: [
 
 
 class NatsCluster:
-    """Three servers; each is a process of its own. `kill` is SIGKILL."""
+    """Three servers; each is a process of its own. `kill` is SIGKILL.
 
-    def __init__(self) -> None:
+    `own_routes`: each lists its own route too, as it should, and so knows how many they are.
+    """
+
+    def __init__(self, *, own_routes: bool = True) -> None:
+        self.own_routes = own_routes
         self.folder = Path(tempfile.mkdtemp(prefix="chronicle-nats-"))
         self.clients = [free_port() for _ in range(3)]
         self.monitors = [free_port() for _ in range(3)]
@@ -45,8 +50,9 @@ class NatsCluster:
 
     def start(self, *numbers: int) -> None:
         """Start servers (default: all)."""
-        routes = ", ".join(f"nats://127.0.0.1:{port}" for port in self._routes)
         for number in numbers or range(3):
+            others = [it for it in self._routes if self.own_routes or it != self._routes[number]]
+            routes = ", ".join(f"nats://127.0.0.1:{port}" for port in others)
             config = self.folder / f"n{number}.conf"
             config.write_text(
                 CONFIG.format(
@@ -64,9 +70,9 @@ class NatsCluster:
         for number in numbers or range(3):
             self._processes[number].wait(10)
 
-    def lose_data(self) -> None:
-        """Delete what JetStream has stored, on every server; they must not run."""
-        for number in range(3):
+    def lose_data(self, *numbers: int) -> None:
+        """Delete what JetStream has stored on servers (default: all); they must not run."""
+        for number in numbers or range(3):
             shutil.rmtree(self.folder / f"data{number}", ignore_errors=True)
 
     def wait_ready(self, seconds: float = 30) -> None:
@@ -83,11 +89,14 @@ class NatsCluster:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1) as answer:
                     if json.load(answer).get("status") != "ok":
                         return False
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/jsz", timeout=1) as answer:
-                    if not json.load(answer).get("meta_cluster", {}).get("leader"):
-                        return False
-            return True
+            return all(self.meta_cluster(number).get("leader") for number in range(3))
         return False
+
+    def meta_cluster(self, number: int) -> dict[str, Any]:
+        """What a server says of the cluster of which it takes itself to be a part. Raises OSError, ValueError."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.monitors[number]}/jsz", timeout=1) as answer:
+            said: dict[str, Any] = json.load(answer).get("meta_cluster", {})
+            return said
 
     def number_of(self, name: str) -> int:
         """Which server has this name."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from chronicle_chaos.injectors.compose_names import EVERY, REGIONS
-from chronicle_chaos.injectors.docker import Container, Conversation, Docker
+from chronicle_chaos.injectors.compose.docker import Container, Conversation, Docker
+from chronicle_chaos.injectors.compose.names import EVERY, REGIONS
 
 if TYPE_CHECKING:
     import asyncio
@@ -28,12 +28,24 @@ class Stack:
     created: set[str] = field(default_factory=set)
     failing: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
+    project: str = "chronicle"
     helper_image: bool = True
+    closed: bool = False
+    """Whether CockroachDB closes its internal tables to who does not ask for them, as from 26.1 on."""
     leases: tuple[tuple[int, int], ...] = ((2, 30), (1, 20), (3, 17))
     spares: bool = False
     """Whether a cut spares connections that were open before."""
     holding: int = 0
     births: dict[str, int] = field(default_factory=dict)
+
+    def container(self, service: str) -> str:
+        """What the container of a service is called."""
+        return self.project + service.removeprefix("chronicle")
+
+    def service(self, container: str) -> str:
+        """Whose container it is; a name of another project is nobody's here."""
+        head, dash, rest = container.partition("-")
+        return f"chronicle-{rest}" if head == self.project and dash else container
 
     def reached(self, container: str, host: str) -> bool:
         """Whether a connection from a container to a host would be made."""
@@ -71,7 +83,7 @@ class FakeDocker(Docker):
 
     async def attempt(self, *arguments: str) -> Said:
         stack, (verb, *rest) = self.stack, arguments
-        name = rest[-1] if rest else ""
+        name = stack.service(rest[-1]) if rest else ""
         stack.calls.append(f"{verb} {name}" if verb not in {"exec", "run"} else f"{verb} {' '.join(rest[:4])}")
         if f"{verb} {name}" in stack.failing:
             return 1, "", f"cannot {verb} {name}"
@@ -79,7 +91,8 @@ class FakeDocker(Docker):
             "version": lambda: (0, "27.0", ""),
             "image": lambda: (0 if stack.helper_image else 1, "", "no such image"),
             "pull": lambda: (1, "", "no such image"),
-            "exec": lambda: self._exec(rest[0], rest[1:]),
+            "exec": lambda: self._exec(stack.service(rest[0]), rest[1:]),
+            "ps": lambda: self._ps(rest),
             "run": lambda: self._helper(rest),
             "inspect": lambda: (0, "image:1", ""),
         }
@@ -100,10 +113,11 @@ class FakeDocker(Docker):
     async def converse(self, *arguments: str) -> Conversation:
         self.stack.holding += 1
         process = cast("asyncio.subprocess.Process", None)
-        return FakeConversation(process, "docker exec", 1.0, self.stack, arguments[2], arguments[6:])
+        container = self.stack.service(arguments[2])
+        return FakeConversation(process, "docker exec", 1.0, self.stack, container, arguments[7:])
 
     async def container(self, name: str) -> Container | None:
-        if name not in EVERY:
+        if name not in EVERY or self.project != self.stack.project:
             return None
         running = name not in self.stack.stopped | self.stack.created
         birth = self.stack.births.get(name, 0)
@@ -114,6 +128,11 @@ class FakeDocker(Docker):
             name in self.stack.created,
         )  # fmt: skip
 
+    def _ps(self, arguments: list[str]) -> Said:
+        if f"--filter=label=com.docker.compose.project={self.stack.project}" not in arguments:
+            return 0, "", ""
+        return 0, "\n".join(f"{it} {self.stack.container(it)}" for it in (*EVERY, "chronicle-lb")), ""
+
     def _exec(self, container: str, command: list[str]) -> Said:
         if container in self.stack.stopped:
             return 1, "", f"{container} is not running"
@@ -123,13 +142,19 @@ class FakeDocker(Docker):
         if command[0] == "chronicle-healthcheck":
             return int(container in self.stack.unready), "", ""
         query = command[-1]
+        asked = any("SET allow_unsafe_internals = on" in word for word in command)
+        if self.stack.closed and not asked:
+            return 1, "", "ERROR: access to crdb_internal is restricted (see allow_unsafe_internals)"
+        lines = ["SET"] if asked else []
         if "lease_holder" in query:
-            return 0, "\n".join(["lease_holder,n", *(f"{node},{n}" for node, n in self.stack.leases)]), ""
-        nodes = [f"{n},chronicle-cockroach-{n}:26257" for n in (1, 2, 3)]
-        return 0, "\n".join(["node_id,address", *nodes]), ""
+            lines += ["lease_holder,n", *(f"{node},{n}" for node, n in self.stack.leases)]
+        else:
+            lines += ["node_id,address", *(f"{n},chronicle-cockroach-{n}:26257" for n in (1, 2, 3))]
+        return 0, "\n".join(lines), ""
 
     def _helper(self, arguments: list[str]) -> Said:
         container = next(a for a in arguments if a.startswith("--network=")).rpartition(":")[2]
+        container = self.stack.service(container)
         if f"iptables {container}" in self.stack.failing:
             return 1, "", "iptables: Permission denied"
         if "-j DROP" in arguments[-1]:

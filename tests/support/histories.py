@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from chronicle_chaos.checkers.base import Case
-from chronicle_chaos.final import FinalAccount, FinalReads
-from chronicle_chaos.history import NEMESIS, Event, EventType, History
+from chronicle_chaos.judge.checkers.base import Case
+from chronicle_chaos.record.final import FinalAccount, FinalReads
+from chronicle_chaos.record.history import NEMESIS, Event, EventType, History
 
 SECOND = 1_000_000_000
 LOAD_ON, BASELINE, STEADY, INJECT, PROVEN, HEAL, HEALED, RECOVERED, LOAD_OFF = (
@@ -177,6 +177,20 @@ def correct_story(seed: int, operations: int = 60, accounts: int = 3) -> Story:
     return story.nemesis()
 
 
+def refused(
+    story: Story,
+    f: str,
+    asked: dict[str, Any],
+    began: int,
+    ended: int,
+    code: str,
+    key: str = "no",
+    **told: Any,
+) -> None:
+    """Add a refusal with the figures that the ledger told of it."""
+    story.operation(f, asked, began, ended, "fail", {"refusal": told}, key=key, status=409, code=code)
+
+
 def _act(
     model: Model,
     f: str,
@@ -198,7 +212,9 @@ def _act(
         return
     posted = model.apply(legs)
     if posted is None:
-        story.operation(f, asked, began, ended, "fail", key=key, status=409, code="insufficient_funds")
+        (payer,) = (account for account, change in legs.items() if change < 0)
+        told = {"account_id": payer, "available": model.accounts[payer][-1]["balance_after"], "required": amount}
+        refused(story, f, asked, began, ended, "insufficient_funds", key=key, **told, floor=0)
         return
     transaction, entries = posted
     world = [] if f == "transfer" else [{"account_id": "world", "version": 1, "amount": -sum(legs.values()), "held": 0,

@@ -14,6 +14,7 @@ from chronicle_ledger.domain.audit import audit
 from chronicle_ledger.domain.commands import Command, Leg, OpenAccount, PostEntries, fingerprint, transaction_id
 from chronicle_ledger.domain.errors import LedgerError
 from chronicle_ledger.domain.transaction import Transaction, TransactionKind
+from chronicle_ledger.posting.clocks import Clocks
 from chronicle_ledger.posting.service import Posted, PostingLimits, PostingService
 from chronicle_ledger.sabotage import Sabotage
 from chronicle_ledger.store.books import read_books
@@ -32,7 +33,9 @@ def account_named(name: str) -> UUID:
 def command(cls: type[C], key: str, **fields: Any) -> C:
     """A command under an idempotency key; its fingerprint covers its fields, as a request's body would."""
     body = repr(sorted(fields.items(), key=lambda item: item[0])).encode()
-    return cls(id=transaction_id("test", "POST", "/", key), fingerprint=fingerprint(body), **fields)
+    return cls(
+        id=transaction_id("test", "tests", "POST", "/", key), fingerprint=fingerprint(body), posted_by="tests", **fields
+    )
 
 
 def transfer(key: str, source: UUID, destination: UUID, amount: int, **fields: Any) -> PostEntries:
@@ -82,13 +85,14 @@ class Bench:
         url: str | None = None,
         *,
         limits: PostingLimits | None = None,
+        clocks: Clocks | None = None,
         sabotage: Sabotage | None = None,
         size: int = 4,
         statement_timeout: float = 3.0,
     ) -> PostingService:
         """One more replica."""
         database = await open_pool(url or next(self._next), size=size, statement_timeout=statement_timeout)
-        service = PostingService(database, limits=limits, sabotage=sabotage)
+        service = PostingService(database, limits=limits, clocks=clocks, sabotage=sabotage)
         self._opened.append((service, database))
         await service.start()
         return service

@@ -40,7 +40,7 @@ def postgres() -> Iterator[list[str]]:
     """A PostgreSQL from the wheel, which ends with this process; its URL with `{database}` to fill in."""
     with tempfile.TemporaryDirectory(prefix="chronicle-pg-") as folder, background() as run:
         Path(folder).chmod(0o755)  # as root, the server runs as another user, who must be able to enter
-        server = PostgresServer(Path(folder) / "s", unix_socket=True)
+        server = PostgresServer(Path(folder) / "s")
         try:
             run(server.start())
             yield [server.database_url("{database}")]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from chronicle_operator.crd.spec import ChronicleLedgerSpec
 from chronicle_operator.resources import LedgerContext
-from chronicle_operator.spec import ChronicleLedgerSpec
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "manifests" / "samples"
@@ -48,7 +48,17 @@ def context(spec: dict[str, Any] | None = None, *, name: str = "books", hashes: 
     """Return the builders' input for a spec; hashes of Secrets are made up, and stay the same."""
     found = {
         f"{name}-{secret}": f"hash-of-{secret}"
-        for secret in ("nats-auth", "nats-tls", "cockroachdb-node", "api-tls", "api-keys")
+        for secret in (
+            "nats-auth",
+            "nats-auth-api",
+            "nats-auth-relay",
+            "nats-auth-projector",
+            "nats-tls",
+            "cockroachdb-node",
+            "api-tls",
+            "api-keys",
+        )
     }
     model = ChronicleLedgerSpec.model_validate(spec or {})
-    return LedgerContext(name, "finance", "6f3c1b1e", model, found if hashes else {})
+    licence = "hash-of-licence" if model.cockroachdb.license_secret_ref else None
+    return LedgerContext(name, "finance", "6f3c1b1e", model, found if hashes else {}, licence)

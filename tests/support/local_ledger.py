@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,14 @@ from chronicle_chaos.local.binaries import chronicle
 from chronicle_chaos.target import Target
 
 STOP_SECONDS = 60
+
+
+def short_temporary_folder() -> Path:
+    """A new folder whose name leaves room for that of a Unix socket, and which the account may pass through that a
+    database runs as where this runs as root."""
+    folder = Path(tempfile.mkdtemp(prefix="cu-"))
+    folder.chmod(0o711)
+    return folder
 
 
 def command(folder: Path, database: str, *options: str) -> list[str]:

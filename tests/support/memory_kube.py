@@ -1,4 +1,6 @@
-"""An API server in memory, for the tests of whole reconciles: server-side apply with its record of owners, and no more.
+"""An API server in memory, for tests: `Kube` with server-side apply, its record of owners, and no more.
+
+What it shares with an API server is written down in `kube_contract`; the end-to-end tests hold that against a real one.
 
 Fields are owned as in `metadata.managedFields`; lists are taken as one value. `calls` has every verb and resource that
 was asked for, in the words of RBAC, so that a Role can be held against it.
@@ -11,8 +13,9 @@ from copy import deepcopy
 from itertools import count
 from typing import Any
 
-from chronicle_operator import errors, kinds
-from chronicle_operator.kinds import MANAGER, Kind
+from chronicle_contract.labels import MANAGER
+from chronicle_kube.kind import Kind
+from chronicle_operator.kube import errors, kinds
 
 Object = dict[str, Any]
 Path = tuple[str, ...]
@@ -72,7 +75,13 @@ class MemoryKube:
         self._ask("get", kind, name)
         return deepcopy(self.objects.get(_key(kind, namespace, name)))
 
-    async def list(self, kind: Kind, namespace: str | None, labels: Mapping[str, str] | None = None) -> list[Object]:
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> list[Object]:
         self._ask("list", kind, "")
         if kind.group in self.missing:
             raise errors.NotFound(f"list {kind.kind}", "the server could not find the requested resource")
@@ -81,15 +90,21 @@ class MemoryKube:
             for it in self.of(kind)
             if namespace in (None, it["metadata"]["namespace"])
             and (labels or {}).items() <= it["metadata"].get("labels", {}).items()
+            and (fields or {}).items() <= {key: value for key, value in it.items() if isinstance(value, str)}.items()
         ]
 
-    async def apply(self, kind: Kind, manifest: Object) -> Object:
+    async def apply(self, kind: Kind, manifest: Object, *, uid: str | None = None) -> Object:
         meta = manifest["metadata"]
         self._ask("patch", kind, meta["name"])
         if any(it.get("blockOwnerDeletion") for it in meta.get("ownerReferences", [])):
             # What the admission plugin OwnerReferencesPermissionEnforcement asks for.
             self.calls.add(("update", kinds.GROUP, f"{kinds.LEDGER.plural}/finalizers"))
         key = _key(kind, meta["namespace"], meta["name"])
+        there = self.objects.get(key)
+        if uid is not None and (there is None or there["metadata"]["uid"] != uid):
+            raise errors.Conflict(f"patch {kind.kind} {meta['name']}", "uid mismatch")
+        if uid is None and there is not None and any(_get(there, path) != it for path, it in _values(manifest)):
+            raise errors.Conflict(f"patch {kind.kind} {meta['name']}", "conflicts with another manager")
         if key not in self.objects:
             self._ask("create", kind, meta["name"])
             self.put(kind, {**manifest, "metadata": {**meta, "managedFields": []}})
@@ -125,6 +140,18 @@ class MemoryKube:
         if _key(kind, manifest["metadata"]["namespace"], name) in self.objects:
             raise errors.Conflict(f"create {kind.kind} {name}", "already exists")
         return deepcopy(self.put(kind, manifest))
+
+    async def merge(self, kind: Kind, namespace: str, name: str, changes: Object) -> Object:
+        self._ask("patch", kind, name)
+        stored = self.objects.get(_key(kind, namespace, name))
+        if stored is None:
+            raise errors.NotFound(f"patch {kind.kind} {name}", "not found", code=404)
+        _merge_into(stored, changes)
+        stored["metadata"]["resourceVersion"] = str(next(self._numbers))
+        return deepcopy(stored)
+
+    async def close(self) -> None:
+        """Hold nothing open."""
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
         self._ask("delete", kind, name)
@@ -198,6 +225,19 @@ def _set(item: Object, path: Path, value: Any) -> None:
             item[part] = {}
         item = item[part]
     item[path[-1]] = value
+
+
+def _merge_into(item: Object, changes: Object) -> None:
+    """Merge as a JSON merge patch does (RFC 7396)."""
+    for key, value in changes.items():
+        if value is None:
+            item.pop(key, None)
+        elif isinstance(value, dict):
+            if not isinstance(item.get(key), dict):
+                item[key] = {}
+            _merge_into(item[key], value)
+        else:
+            item[key] = deepcopy(value)
 
 
 def _remove(item: Object, path: Path) -> None:

@@ -18,8 +18,8 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from aiohttp import web
 
-from chronicle_chaos.faults import Fault
-from chronicle_chaos.injection import Evidence, Fidelity, Injection, Observation, UndoLog
+from chronicle_chaos.faults.fault import Fault
+from chronicle_chaos.injectors.injection import Evidence, Fidelity, Injection, Observation, UndoLog
 from chronicle_chaos.target import Target
 
 Entry = dict[str, Any]
@@ -197,8 +197,8 @@ class MemoryLedger:
                 self.holds[str(hold["id"])] = hold
                 return {**hold, "transaction": transaction}, replayed
             case ["holds", hold_id, "capture" | "release" as verb]:
-                held = self.holds.pop(hold_id, None)
-                if held is None:
+                held = self.holds.get(hold_id)
+                if held is None or held.setdefault("settled_by", key) != key:  # a retry of what settled it is answered
                     raise Refused(409, "hold_not_pending")
                 row, amount = self._row(held["account_id"]), held["amount"]
                 if verb == "release":

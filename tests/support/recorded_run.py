@@ -9,10 +9,10 @@ from random import Random
 
 import msgspec
 
-from chronicle_chaos import timeline as moments
-from chronicle_chaos.clock import nanoseconds, rfc3339
-from chronicle_chaos.history import NEMESIS, Event
-from chronicle_chaos.journal import (
+from chronicle_chaos.record import timeline as moments
+from chronicle_chaos.record.clock import nanoseconds, rfc3339
+from chronicle_chaos.record.history import NEMESIS, Event
+from chronicle_chaos.record.journal import (
     CheckRecord,
     CleanupRecord,
     EvidenceRecord,
@@ -142,7 +142,7 @@ def _journal() -> Journal:
         phases=[PhaseRecord("preflight", _at(55), _at(60), "Failed", "/health says degraded")],
     )  # fmt: skip
     absent = ScenarioRecord(
-        "cockroach-node-failure", "One of three CockroachDB nodes is killed", "NotApplicable", "NotApplicable",
+        "cockroach-node-failure", "One of three database nodes is killed", "NotApplicable", "NotApplicable",
         "one PostgreSQL has no second node; install cockroach to get this scenario",
     )  # fmt: skip
     return Journal(

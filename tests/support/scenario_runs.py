@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from chronicle_chaos.engine import run_all
-from chronicle_chaos.injection import Injector
-from chronicle_chaos.injectors.local import LocalInjector
-from chronicle_chaos.journal import ScenarioRecord
+from chronicle_chaos.injectors.injection import Injector
+from chronicle_chaos.injectors.local.injector import LocalInjector
+from chronicle_chaos.load.steadiness import SteadyState
 from chronicle_chaos.local.cluster import LocalCluster, LocalSpec
-from chronicle_chaos.options import RunOptions, Timing, new_run
+from chronicle_chaos.record.journal import ScenarioRecord
+from chronicle_chaos.run.engine import run_all
+from chronicle_chaos.run.options import RunOptions, Timing, new_run
 from chronicle_chaos.scenarios.catalogue import find
 from chronicle_chaos.scenarios.scenario import Deadlines, Scenario
-from chronicle_chaos.steadiness import SteadyState
 from chronicle_chaos.target import Target
 
 

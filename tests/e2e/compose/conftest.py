@@ -65,9 +65,6 @@ def stack() -> Iterator[Stack]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "CHRONICLE_PORT": str(port)}
-    # HAProxy's image has iptables where no image can be pulled; elsewhere HELPER_IMAGE or its default counts.
-    if "HELPER_IMAGE" not in environment and "HAPROXY_IMAGE" in environment:
-        environment["HELPER_IMAGE"] = environment["HAPROXY_IMAGE"]
     compose = ["docker", "compose"]
     began = time.monotonic()
     made = Stack(f"http://127.0.0.1:{port}", environment, 0.0)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
-from chronicle_chaos.engine import run_all
-from chronicle_chaos.injectors.compose import ComposeInjector
-from chronicle_chaos.injectors.compose_names import compose_target
-from chronicle_chaos.options import RunOptions, new_run
+from chronicle_chaos.injectors.compose.docker import Docker
+from chronicle_chaos.injectors.compose.injector import ComposeInjector
+from chronicle_chaos.injectors.compose.names import compose_target
+from chronicle_chaos.run.engine import run_all
+from chronicle_chaos.run.options import RunOptions, new_run
 from chronicle_chaos.scenarios.catalogue import NAMES
 from chronicle_chaos.scenarios.cockroach_node_failure import SCENARIO as NODE_FAILURE
 from chronicle_chaos.scenarios.scenario import Deadlines
@@ -21,6 +23,7 @@ from chronicle_chaos.scenarios.scenario import Deadlines
 from .conftest import Stack
 
 pytestmark = pytest.mark.timeout(1500)
+COMPOSE_MD = Path(__file__).parents[3] / "docs/compose.md"
 BYSTANDER = "chronicle-bystander"
 
 
@@ -67,6 +70,33 @@ def test_an_instance_that_is_dead_is_502_by_itself_and_unnoticed_through_the_bal
     stack.wait_for("ok", 60)
 
 
+def test_the_commands_of_the_documents_table_do_what_it_says(stack: Stack) -> None:
+    stack.wait_for("ok", 120)
+    rows = re.findall(r"^\| `docker \w+ [\w-]+` \| `(docker [^`]+)` \| `(\w+)`", COMPOSE_MD.read_text(), re.MULTILINE)
+    assert len(rows) == 6
+    try:
+        for command, says in rows:
+            done = stack.run(*command.split())
+            assert done.returncode == 0, f"{command}: {done.stderr}"
+            stack.wait_for(says, 180)
+    finally:
+        stack.run("docker", "compose", "start")
+
+
+def test_a_second_stack_has_no_name_in_common_with_the_first(stack: Stack) -> None:
+    names = {"COMPOSE_PROJECT_NAME": "chronicle-second", "CHRONICLE_PORT": "0"}
+    second = replace(stack, environment={**stack.environment, **names})
+    try:
+        up = second.run("docker", "compose", "up", "-d", "chronicle-nats-1")
+        assert up.returncode == 0, up.stderr
+        both = second.run("docker", "ps", "--format", "{{.Names}}").stdout.split()
+        assert {"chronicle-nats-1", "chronicle-second-nats-1"} <= set(both)
+    finally:
+        down = second.run("docker", "compose", "down", "-v", "--timeout", "5")
+    assert down.returncode == 0, down.stderr
+    assert stack.health().get("status") == "ok"
+
+
 def test_the_five_scenarios_pass(stack: Stack, tmp_path: Path) -> None:
     done = stack.run("./scripts/chaos-test.sh", "--seed", "7", "--runs", str(tmp_path), seconds=1200)
     journal = json.loads((tmp_path / "latest" / "journal.json").read_text())
@@ -78,12 +108,14 @@ def test_the_five_scenarios_pass(stack: Stack, tmp_path: Path) -> None:
     assert (tmp_path / "latest" / "report.html").exists()
 
 
-class PausesNobody(ComposeInjector):
+class PausesABystander(Docker):
     """Pauses a container that has nothing to do with the ledger, instead of killing a database node."""
 
-    async def _strike(self, name: str) -> None:
-        del name
-        await self.docker.call("pause", BYSTANDER)
+    async def do(self, service: str, *command: str) -> None:
+        if command[0] == "kill":
+            await self.call("pause", BYSTANDER)
+        else:
+            await Docker.do(self, service, *command)
 
 
 async def test_a_pause_that_hits_nothing_is_inconclusive(stack: Stack, tmp_path: Path) -> None:
@@ -95,7 +127,11 @@ async def test_a_pause_that_hits_nothing_is_inconclusive(stack: Stack, tmp_path:
     try:
         scenario = replace(NODE_FAILURE, deadlines=Deadlines(prove=6.0))
         journal = await run_all(
-            compose_target(stack.url), PausesNobody(), [scenario], RunOptions(seed=7, rate=20), new_run(tmp_path)
+            compose_target(stack.url),
+            ComposeInjector(PausesABystander()),
+            [scenario],
+            RunOptions(seed=7, rate=20),
+            new_run(tmp_path),
         )
     finally:
         stack.run("docker", "rm", "-f", BYSTANDER)

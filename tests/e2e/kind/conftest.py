@@ -6,6 +6,7 @@ tests change what there is to see.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -54,7 +55,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.failed and _session.tool is not None and _session.collected < COLLECTED_AT_MOST:
         _session.collected += 1
         test = report.nodeid.rpartition("::")[2].partition("[")[0]
-        collect(_session.tool, ROOT / "runs" / "e2e" / test)
+        # The timer of a test runs on here. What it raises would end the session, and the tests after this one.
+        with contextlib.suppress(pytest.fail.Exception):
+            collect(_session.tool, ROOT / "runs" / "e2e" / test)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

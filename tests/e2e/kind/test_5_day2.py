@@ -35,7 +35,8 @@ def test_new_certificates_and_a_new_template_roll_one_database_pod_at_a_time_und
     that may come back with new content is deleted: certificates. The authority is not made anew by design. The others
     are, but clients hold the keys, and NATS, its clients and the API take a minute or two until all know the new ones,
     in which the tests that follow would be refused. The unit tests delete those."""
-    kept = ("-ca", "-admin-key", "-api-keys", "-scenario-key", "-nats-auth")
+    passwords = ("-nats-auth", "-nats-auth-api", "-nats-auth-relay", "-nats-auth-projector")
+    kept = ("-ca", "-admin-key", "-api-keys", "-scenario-key", *passwords)
     secrets = {
         identity(it): it["metadata"]["uid"]
         for it in first.children()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chronicle_chaos.injectors import experiments
-from chronicle_chaos.injectors.experiments import Metadata, Selector
+from chronicle_chaos.injectors.kubernetes import experiments
+from chronicle_chaos.injectors.kubernetes.experiments import Metadata, Selector
 
 from .machine import Object, until
 from .machine import run as command

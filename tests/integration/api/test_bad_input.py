@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chronicle_ledger.api.openapi import document
+from chronicle_ledger.api.app import document
 from support.api_process import Api, Ledger
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -280,7 +280,7 @@ def test_what_does_not_exist_is_not_found(client: httpx.Client, path: str, code:
 def test_a_wrong_method_is_told_which_ones_there_are(client: httpx.Client, parties: tuple[str, str]) -> None:
     answer = client.delete(f"/v1/accounts/{parties[0]}")
     assert_refused(answer, 405, "method_not_allowed")
-    assert answer.headers["allow"] == "GET, PATCH"
+    assert answer.headers["allow"] == "GET, HEAD, PATCH"
 
 
 def test_an_unbalanced_journal_is_refused_with_its_sum(api: Api, ledger: Ledger, parties: tuple[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -150,11 +151,13 @@ def test_a_batchs_dry_run_says_what_the_batch_then_does(
     body = {"atomic": atomic, "transactions": items}
     before = api.size()
     dry = ledger.client.post("/v1/transactions:batch?dry_run=true", json=body)
-    assert dry.status_code == 200
     assert api.size() == before
     posted = ledger.client.post("/v1/transactions:batch", json=body)
     told, done = ([_outcome(result) for result in answer.json()["results"]] for answer in (dry, posted))
     assert told == done
+    status = 200 if not atomic or refused is None else 422 if to_itself else 409
+    assert (dry.status_code, posted.status_code) == (status, status)
+    assert all(answer.json().get("code") == (code if atomic else None) for answer in (dry, posted))
     others = "batch_aborted" if atomic and refused is not None else None
     assert [outcome[1] for outcome in told] == [code if index == refused else others for index in range(len(items))]
     assert {result["status"] for result in dry.json()["results"] if "transaction" in result} <= {200}
@@ -261,8 +264,14 @@ def test_an_atomic_batch_is_posted_whole_or_not_at_all(api: Api, ledger: Ledger)
         {"type": "withdrawal", "idempotency_key": f"b-{rich}", "account_id": poor, "amount": 1000},
     ]
     before = api.size()
-    refused = ledger.client.post("/v1/transactions:batch", json={"atomic": True, "transactions": items}).json()
-    assert [result["problem"]["code"] for result in refused["results"]] == ["batch_aborted", "insufficient_funds"]
+    for query in ("", "?dry_run=true"):
+        answer = ledger.client.post(f"/v1/transactions:batch{query}", json={"atomic": True, "transactions": items})
+        refused = answer.json()
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert (answer.status_code, refused["status"], refused["code"]) == (409, 409, "insufficient_funds")
+        assert (refused["index"], refused["account_id"], refused["available"]) == (1, poor, 10)
+        assert [result["problem"]["code"] for result in refused["results"]] == ["batch_aborted", "insufficient_funds"]
+        assert [result["status"] for result in refused["results"]] == [409, 409]
     assert api.size() == before
     items[1]["amount"] = 10
     posted = ledger.client.post("/v1/transactions:batch", json={"atomic": True, "transactions": items}).json()
@@ -312,6 +321,8 @@ def test_a_hold_is_released_with_an_empty_body(client: httpx.Client, ledger: Led
 def test_a_hold_expires_by_itself(client: httpx.Client, ledger: Ledger) -> None:
     account = ledger.open(100)
     hold = ledger.post("/v1/holds", {"account_id": account, "amount": 60, "expires_in": 1}).json()
+    expires_at = datetime.fromisoformat(hold["expires_at"])
+    assert expires_at - datetime.fromisoformat(hold["transaction"]["posted_at"]) == timedelta(seconds=1)
     until(lambda: client.get(f"/v1/holds/{hold['id']}").json()["state"] == "expired", "the hold's expiry")
     assert client.get(f"/v1/accounts/{account}").json()["available"] == 100
 
@@ -332,13 +343,16 @@ def test_a_transaction_is_reversed_once(ledger: Ledger) -> None:
 def test_a_balance_in_the_past_stays_what_it_was(client: httpx.Client, ledger: Ledger) -> None:
     account = ledger.open()
     moments = []
-    for amount in (10, 20):
+    for amount in (10, 20, 40):
         posted = ledger.post(f"/v1/accounts/{account}/deposits", {"amount": amount})
         moments.append(posted.json()["posted_at"])
     url = f"/v1/accounts/{account}/balance"
-    assert [client.get(url, params={"at": moment}).json()["balance"] for moment in moments] == [10, 30]
+    assert [client.get(url, params={"at": moment}).json()["balance"] for moment in moments[:2]] == [10, 30]
+    recent = client.get(url, params={"at": moments[2]})
+    assert (recent.status_code, recent.json()["code"]) == (409, "moment_too_recent")
+    assert client.get(url, params={"at": recent.json()["latest"]}).json()["version"] == 0
     assert client.get(url, params={"at": "2001-01-01T00:00:00Z"}).json()["version"] == 0
-    assert client.get(url).json()["balance"] == 30
+    assert client.get(url).json()["balance"] == 70
 
 
 def test_cursors_walk_through_all_entries_once(client: httpx.Client, ledger: Ledger) -> None:
@@ -350,6 +364,7 @@ def test_cursors_walk_through_all_entries_once(client: httpx.Client, ledger: Led
         page = client.get(
             f"/v1/accounts/{account}/entries", params={"limit": 3, **({"cursor": cursor} if cursor else {})}
         ).json()
+        assert len(page["entries"]) <= 3, "not more than were asked for"
         seen += [entry["version"] for entry in page["entries"]]
         cursor = page["next_cursor"]
         if cursor is None:

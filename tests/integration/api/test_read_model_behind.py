@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from chronicle_ledger.api.openapi import document
+from chronicle_ledger.api.app import document
 from support.api_process import Ledger
 
 

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from chronicle_ledger.api.openapi import document
+from chronicle_ledger.api.app import document
 from support.api_process import Api
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -29,6 +29,8 @@ BOUNDED = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
+
+LINKED = ["openAccount", "getAccount", "createDeposit", "createWithdrawal", "reverseTransaction", "getTransaction"]
 
 Operation: TypeAlias = schemathesis.APIOperation[Any, Any, Any, Any]
 Case: TypeAlias = schemathesis.Case[Any]
@@ -78,9 +80,13 @@ def invent(api: Api, operation: Operation, mode: GenerationMode) -> int:
 
 
 def test_sequences_of_requests_that_follow_the_links_never_break_the_service(fuzzed: Api) -> None:
-    followed = []
+    followed: list[tuple[str, int]] = []
+    # Fewer first steps: what Hypothesis invents depends on the constants of this repository's sources, too, and a
+    # sequence that opens an account and then follows its links must come about whatever they are.
+    allowed = schemathesis.openapi.from_dict(document()).include(operation_id=LINKED)
+    allowed.config.generation.update(modes=[GenerationMode.POSITIVE])  # what is refused leads nowhere
 
-    class Links(SCHEMA.as_state_machine()):  # type: ignore[misc]
+    class Links(allowed.as_state_machine()):  # type: ignore[misc]
         def get_call_kwargs(self, _: Case) -> dict[str, Any]:
             return {"base_url": fuzzed.url}
 

@@ -10,15 +10,17 @@ from random import Random
 import pytest
 import pytest_asyncio
 
-from chronicle_chaos.faults import Component, NodeKill, Partition
-from chronicle_chaos.injection import Injection
-from chronicle_chaos.injectors.local import LocalInjector
+from chronicle_chaos.faults.fault import Component
+from chronicle_chaos.faults.kill import NodeKill
+from chronicle_chaos.faults.partition import Partition
+from chronicle_chaos.injectors.injection import Injection
+from chronicle_chaos.injectors.local.injector import LocalInjector
 from chronicle_chaos.local.binaries import find_cockroach
 from chronicle_chaos.local.cluster import LocalCluster, LocalSpec
 from chronicle_chaos.local.tcp_proxy import Mode
 from chronicle_chaos.local.waiting import until
+from chronicle_chaos.run.undo import FileUndoLog
 from chronicle_chaos.target import Target
-from chronicle_chaos.undo import FileUndoLog
 
 pytestmark = [
     pytest.mark.alone,

@@ -37,7 +37,8 @@ async def test_a_changed_row_of_the_outbox_is_found_repaired_and_said_so(bench: 
     status, said = _run(bench, "reconcile", "--json")
     assert status == 0
     assert json.loads(said) == {
-        "result_before": "Passed", "events_published": 0, "messages_removed": 0, "outbox_rows_rewritten": 0,
+        "result_before": "Passed", "transactions_restored": 0, "dead_letters": 0,
+        "events_published": 0, "messages_removed": 0, "outbox_rows_rewritten": 0,
         "accounts_rebuilt": 0,
     }  # fmt: skip
     status, said = _run(bench, "proof", "--json")
@@ -48,7 +49,7 @@ async def test_lag_and_rebuild_say_how_many(bench: EventBench) -> None:
     await bench.post(3)
     status, said = _run(bench, "events", "lag")
     assert status == 0
-    assert said.startswith("15 events in the outbox, 0 in the stream not projected yet; the oldest is "), said
+    assert said.startswith("events in the outbox: 15; in the stream, not projected yet: 0; oldest: "), said
     assert json.loads(_run(bench, "events", "lag", "--json")[1])["backlog"] == 15
     status, said = _run(bench, "rebuild")
     assert status == 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 
 from chronicle_ledger.store.migrate import migrate
 from support import ledger_servers
-from support.api_process import CHRONICLE, Ledger, environment, until
+from support.api_process import CHRONICLE, Api, Ledger, environment, until
 from support.event_servers import NatsCluster
 
 
@@ -24,7 +26,7 @@ async def database_url(postgres_url: str) -> str:
 
 
 @pytest.fixture
-def client(database_url: str, nats: NatsCluster, tmp_path: Path) -> Iterator[httpx.Client]:
+def running(database_url: str, nats: NatsCluster, tmp_path: Path) -> Iterator[Api]:
     """An API with a relay and a projector beside it."""
     port = str(ledger_servers.free_port())
     processes = []
@@ -34,12 +36,20 @@ def client(database_url: str, nats: NatsCluster, tmp_path: Path) -> Iterator[htt
             settings["CHRONICLE_LISTEN_PORT"] = port
         with (tmp_path / f"{role}.log").open("wb") as log:
             processes.append(subprocess.Popen([CHRONICLE, "serve", role], env=settings, stdout=log, stderr=log))
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as made:
-        until(lambda: _ready(made), "the API is ready")
-        yield made
+    api = Api(processes[0], tmp_path / "api.log", f"http://127.0.0.1:{port}", database_url)
+    with api.client() as asking:
+        until(lambda: _ready(asking), "the API is ready")
+    yield api
     for process in processes:
         process.terminate()
     assert [process.wait(20) for process in processes] == [0, 0, 0]
+
+
+@pytest.fixture
+def client(running: Api) -> Iterator[httpx.Client]:
+    """A client of it."""
+    with running.client() as made:
+        yield made
 
 
 def _ready(client: httpx.Client) -> bool:
@@ -93,6 +103,47 @@ def _events(client: httpx.Client, count: int, headers: dict[str, str], start: st
             if len(found) == count:
                 return found
     raise AssertionError("the feed ended")
+
+
+def test_readers_of_the_feed_that_take_nothing_cost_little(running: Api, client: httpx.Client) -> None:
+    ledger = Ledger(client)
+    payer, payee = ledger.open(1000), ledger.open()
+    item = {"type": "transfer", "source": payer, "destination": payee, "amount": 1, "metadata": {"n": "\u2028" * 5400}}
+    for batch in range(6):
+        items = [{**item, "idempotency_key": f"{batch}-{number}"} for number in range(50)]
+        body = json.dumps({"atomic": False, "transactions": items}, ensure_ascii=False).encode()
+        posted = client.post("/v1/transactions:batch", content=body, headers={"Content-Type": "application/json"})
+        assert {result["status"] for result in posted.json()["results"]} == {201}
+    until(lambda: _component(client, "relay")["backlog"] == 0, "all of it, some 10 MB, is in the stream")
+    readers = [_stalled(client) for _ in range(20)]
+    try:
+        until(lambda: _streams(client) == 20, "all are served")
+        most = 0
+        ends = time.monotonic() + 6  # longer than a request for messages is open
+        while time.monotonic() < ends:
+            most = max(most, running.resident())
+            assert client.get("/livez").status_code == 200
+            time.sleep(0.2)
+        assert most < 150 << 20, f"{most >> 20} MiB"
+    finally:
+        for reader in readers:
+            reader.close()
+    until(lambda: _streams(client) == 0, "nothing is left of them")
+
+
+def _stalled(client: httpx.Client) -> socket.socket:
+    """A reader that asks for everything and reads nothing."""
+    reader = socket.socket()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    reader.connect((client.base_url.host, client.base_url.port))
+    reader.sendall(b"GET /v1/events?from=start HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    return reader
+
+
+def _streams(client: httpx.Client) -> int:
+    """How many streams the API serves, by its own count."""
+    (line,) = [line for line in client.get("/metrics").text.splitlines() if line.startswith("chronicle_event_streams ")]
+    return int(float(line.split()[1]))
 
 
 def test_health_is_degraded_and_never_down_while_nats_is_out(client: httpx.Client, nats: NatsCluster) -> None:

@@ -15,6 +15,9 @@ from chronicle_chaos.local.orphans import die_with_parent
 from support.api_process import CHRONICLE, environment
 from support.event_bench import EventBench, failures, until
 
+MOST_WAITING = 300
+"""Events in the outbox, above which nothing more is posted."""
+
 
 class Processes:
     """Running roles, each a process of its own; `folder` takes what they log."""
@@ -61,12 +64,15 @@ def processes(bench: EventBench, tmp_path: Path) -> Iterator[Processes]:
 
 @contextlib.asynccontextmanager
 async def load(bench: EventBench) -> AsyncIterator[None]:
-    """Postings all the time."""
+    """Postings all the time, up to a backlog that relay and projector can work off while more come."""
     stop = asyncio.Event()
 
     async def post() -> None:
         while not stop.is_set():
-            await bench.post(50)
+            if await bench.backlog() < MOST_WAITING:
+                await bench.post(50)
+            else:
+                await asyncio.sleep(0.02)
 
     posting = asyncio.create_task(post())
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from chronicle_ledger.events.proof import Result
 from chronicle_ledger.events.stream import STREAM
+from chronicle_ledger.proof import Result
 from support.event_bench import EventBench, failures, until
 
 
@@ -97,7 +97,7 @@ async def test_a_proof_without_nats_claims_nothing_of_the_stream(bench: EventBen
         await bench.caught_up()
     bench.nats.kill()
     try:
-        from chronicle_ledger.events.proof import prove
+        from chronicle_ledger.proof import prove
 
         proof = await prove(bench.database, bench.bus)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -55,7 +55,6 @@ def _place(name: str, **fields: Any) -> PlaceHold:
 
 HOLDS = {name: _place(name).id for name in ("captured", "released", "expired", "pending")}
 REVERSED = transfer("reversed", ACCOUNT, OTHER, 3).id
-SOON = datetime.now(UTC) + timedelta(microseconds=1)
 
 
 async def _holds_and_a_reversal(bench: EventBench) -> None:
@@ -63,8 +62,8 @@ async def _holds_and_a_reversal(bench: EventBench) -> None:
     commands: list[Command] = [
         _place("captured"),
         _place("released"),
-        _place("expired", expires_at=SOON),
-        _place("pending", destination_id=OTHER, expires_at=SOON + timedelta(days=1)),
+        _place("expired", lasts=timedelta(microseconds=1)),
+        _place("pending", destination_id=OTHER, lasts=timedelta(days=1)),
         command(CaptureHold, "capture", hold_id=HOLDS["captured"], amount=7),
         command(ReleaseHold, "release", hold_id=HOLDS["released"]),
         command(ReleaseHold, "expire", hold_id=HOLDS["expired"], expired=True),

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from chronicle_ledger.domain.commands import Command, OpenAccount
+from chronicle_ledger.posting.clocks import Clocks
 from chronicle_ledger.posting.service import PostingService
 from chronicle_ledger.store.migrate import migrate
 from chronicle_ledger.store.pool import open_pool
@@ -57,7 +58,7 @@ async def history(postgres_url: str) -> str:
     await migrate(postgres_url)
     database = await open_pool(postgres_url, size=2, statement_timeout=10.0)
     for moment, commands in DAYS.items():
-        service = PostingService(database, clock=partial(_same, moment))
+        service = PostingService(database, clocks=Clocks(fixed=partial(_same, moment)))
         for posting in commands:
             await service.submit(posting, deadline=30)
         await service.drain(5)
@@ -154,6 +155,7 @@ def test_a_statement_is_read_by_pages_and_windows_with_its_running_balance(runni
         (4, "withdrawal", -40, 70),
         (5, "withdrawal", -1, 69),
     ]
+    assert [line["posted_by"] for line in lines] == ["tests"] * 5
     window: dict[str, str | int] = {"from": "2026-01-30T00:00:00Z", "to": "2026-02-02T12:00:00Z", "limit": 1}
     assert [[line["version"] for line in page] for page in running.pages(path, "lines", **window)] == [[3], [4]]
 

@@ -35,7 +35,7 @@ from chronicle_ledger.posting.service import Posted, PostingService
 from chronicle_ledger.store import reads
 from support.ledger_bench import Bench, account_named, command, deposit, transfer, withdrawal
 
-EXAMPLES = 40
+EXAMPLES = 25
 REPLICAS = 3
 UNKNOWN = account_named("no such thing")
 ACCEPTED = "accepted"

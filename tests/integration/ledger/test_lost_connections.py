@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from urllib.parse import parse_qs, urlsplit
 
+import psycopg
 import pytest
 
 from chronicle_ledger.domain.errors import DatabaseUnavailable
@@ -27,6 +29,28 @@ def _proxy(url: str) -> CuttingProxy:
 def _through(url: str, port: int) -> str:
     parts = urlsplit(url)
     return f"postgresql://{parts.username}@127.0.0.1:{port}{parts.path}?sslmode=disable"
+
+
+async def test_connections_closed_while_idle_neither_fail_nor_delay_a_read(postgres_bench: Bench) -> None:
+    service = await postgres_bench.service()
+    await postgres_bench.open(service, "a")
+    database = postgres_bench.database
+    await database.pool.wait(10)
+    async with await psycopg.AsyncConnection.connect(postgres_bench.urls[0], autocommit=True) as other:
+        ended = await other.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        assert (await ended.fetchone() or (0,))[0] >= database.pool.min_size
+        left = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        async with asyncio.timeout(10):
+            while await (await other.execute(left)).fetchall():  # noqa: ASYNC110 - sessions end in their own time
+                await asyncio.sleep(0.01)
+    began = time.monotonic()
+    assert (await reads.get_account(database, A)).id == A  # one reader meets all that are closed
+    assert time.monotonic() - began < 1.0
+    reading = [reads.get_account(database, A) for _ in range(2 * database.pool.min_size)]
+    assert {account.id for account in await asyncio.gather(*reading)} == {A}
 
 
 async def test_a_silent_database_is_unavailable_in_time_and_used_again_at_once_when_it_is_back(bench: Bench) -> None:

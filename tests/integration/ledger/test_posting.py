@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -165,13 +165,13 @@ async def test_expired_holds_are_ended_once_by_several_sweepers(bench: Bench) ->
     replicas = [await bench.service() for _ in range(2)]
     await bench.open(replicas[0], "a")
     await replicas[0].submit(deposit("fund", A, 100))
-    soon = datetime.now(UTC) - timedelta(seconds=1)
     for i in range(5):
-        await replicas[0].submit(command(PlaceHold, f"h{i}", account_id=A, amount=10, expires_at=soon))
+        await replicas[0].submit(command(PlaceHold, f"h{i}", account_id=A, amount=10, lasts=timedelta(microseconds=1)))
     await asyncio.gather(*[HoldExpiry(replica, bench.database).sweep() for replica in replicas])
     account = await reads.get_account(bench.database, A)
     assert (account.balance, account.held) == (100, 0)
-    assert sum(t.kind.value == "expiry" for t in await bench.assert_sound()) == 5
+    expiries = [t for t in await bench.assert_sound() if t.kind.value == "expiry"]
+    assert [t.posted_by for t in expiries] == ["chronicle"] * 5
 
 
 async def test_a_transaction_is_reversed_once_whatever_the_replica(bench: Bench) -> None:
@@ -323,3 +323,25 @@ async def test_another_request_under_the_key_of_one_that_does_not_end_is_told_so
     assert not (await first).replayed
     assert (await reads.get_account(postgres_bench.database, A)).balance == 1
     await postgres_bench.assert_sound()
+
+
+async def test_only_the_hold_that_would_leave_64_bits_is_refused(bench: Bench) -> None:
+    service = await bench.service()
+    await bench.open(service, "a", floor=None)
+    holds = [command(PlaceHold, f"h{i}", account_id=A, amount=2**53 - 1) for i in range(1025)]
+    results = await service.submit_many(holds, atomic=False, deadline=30)
+    assert codes(results) == {"posted": 1024, "balance_out_of_range": 1}
+    assert (await reads.get_standing(bench.database, A)).available == -1024 * (2**53 - 1)
+
+
+async def test_no_number_of_deposits_drives_an_outside_account_beyond_its_limit(bench: Bench) -> None:
+    service = await bench.service()
+    names = ["a", "b", "c"]
+    await bench.open(service, *names)
+    for name in names:
+        deposits = [deposit(f"{name} {i}", account_named(name), 2**53 - 1) for i in range(513)]
+        results = await service.submit_many(deposits, atomic=False, deadline=30)
+        assert codes(results) == {"posted": 512, "balance_out_of_range": 1}
+    accounts, _ = await bench.books()
+    assert max(abs(account.balance) for account in accounts.values()) <= 2**62
+    await bench.assert_sound()

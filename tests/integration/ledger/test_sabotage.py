@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
+from chronicle_contract.sabotage import PERMISSION, PERMISSION_VALUE, VARIABLE
 from chronicle_ledger.domain.audit import audit
 from chronicle_ledger.posting.service import Posted
-from chronicle_ledger.sabotage import PERMISSION, PERMISSION_VALUE, VARIABLE, Sabotage, SabotageRefused, active
+from chronicle_ledger.sabotage import Sabotage, SabotageRefused, active
 from chronicle_ledger.store import reads
+from chronicle_ledger.store.sabotaged import drop_floor_check
 from support.ledger_bench import Bench, account_named, codes, deposit, withdrawal
 
 A = account_named("a")
@@ -43,6 +45,7 @@ async def test_with_the_outbox_outside_the_transaction_every_twentieth_event_is_
 
 
 async def test_without_the_floor_an_account_goes_under_it(bench: Bench) -> None:
+    await drop_floor_check(bench.urls[0])
     service = await bench.service(sabotage=Sabotage.BALANCE_FLOOR)
     await bench.open(service, "a")
     assert codes(await service.submit_many([withdrawal("w", A, 5)], atomic=False)) == {"posted": 1}

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from uuid import uuid4
 
+import psycopg
 import pytest
 
+from chronicle_ledger.api.pools import open_pools
 from chronicle_ledger.domain.errors import DatabaseUnavailable
 from chronicle_ledger.posting.service import PostingLimits
+from chronicle_ledger.settings import Settings
 from chronicle_ledger.store import reads
 from chronicle_ledger.store.cluster import cluster_state
+from chronicle_ledger.store.migrate import migrate
 from support.ledger_bench import Bench, account_named, codes, deposit
 
 A = account_named("a")
@@ -30,7 +35,7 @@ async def test_more_requests_than_the_queue_holds_are_turned_away_at_once(postgr
     service = await postgres_bench.service(limits=PostingLimits(max_queue=10, max_batch=5))
     await postgres_bench.open(service, "a")
     results = await service.submit_many([deposit(f"d{i}", A, 1) for i in range(50)], atomic=False)
-    assert codes(results) == {"posted": 10, "database_unavailable": 40}
+    assert codes(results) == {"posted": 10, "overloaded": 40}
     again = await service.submit_many([deposit(f"d{i}", A, 1) for i in range(10)], atomic=False)
     assert codes(again) == {"replayed": 10}
 
@@ -87,7 +92,31 @@ async def test_draining_finishes_what_is_in_flight_and_takes_nothing_new(postgre
 async def test_the_database_says_how_it_is(bench: Bench) -> None:
     await bench.service()
     state = await cluster_state(bench.database)
+    async with asyncio.timeout(60):  # a node that has just started hears of the others by gossip
+        while state.nodes_live != len(bench.urls):
+            await asyncio.sleep(0.2)
+            state = await cluster_state(bench.database)
     assert state.nodes_live == state.nodes_total == len(bench.urls)
     assert state.quorum
     if state.kind == "cockroachdb":
         assert state.ranges_unavailable == 0
+
+
+@pytest.mark.cockroach
+async def test_the_state_of_the_nodes_is_read_as_a_user_of_its_own(cockroach_ledger: list[str]) -> None:
+    """Postings need no right to see the cluster, which CockroachDB before 23.1.12 gives to admins alone."""
+    url, user = cockroach_ledger[0], f"api_{uuid4().hex[:8]}"
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as owner:
+        await owner.execute(f"CREATE USER {user}".encode())
+    assert await migrate(url, grants={user: ["api"]}) == []
+    settings = Settings(database_url=url.replace("root@", f"{user}@"), status_database_url=url)
+    pools = await open_pools(settings)
+    try:
+        unseen = await cluster_state(pools.own)
+        assert (unseen.serving, unseen.nodes_total) == (True, None)
+        async with asyncio.timeout(60):
+            while (seen := await cluster_state(pools.own, status=pools.status)).ranges_unavailable is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.2)
+        assert seen.nodes_total == len(cockroach_ledger)
+    finally:
+        await pools.close()

@@ -11,11 +11,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from chronicle_chaos.final import PROOF_SECONDS
 from chronicle_chaos.local import load_balancer
-from chronicle_chaos.local.load_balancer import LoadBalancer, Replica
+from chronicle_chaos.local.balancer.replica_side import Replica
+from chronicle_chaos.local.load_balancer import LoadBalancer
 from chronicle_chaos.local.ports import LOOPBACK, free_port
+from chronicle_chaos.local.retry_rules import RULES, Outcome, may_repeat
 from chronicle_chaos.local.waiting import until
+from chronicle_chaos.record.final import PROOF_SECONDS
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -56,6 +58,14 @@ async def slow(request: web.Request) -> web.StreamResponse:
     return web.Response(text="after all")
 
 
+async def overloaded(request: web.Request) -> web.StreamResponse:
+    return web.json_response({"code": "overloaded"}, status=503)
+
+
+async def nothing_to_read(request: web.Request) -> web.StreamResponse:
+    return web.Response(status=503, text="no JSON")
+
+
 async def unavailable(request: web.Request) -> web.StreamResponse:
     return web.json_response({"code": "database_unavailable"}, status=503)
 
@@ -68,6 +78,13 @@ async def _served(app: web.Application) -> AsyncIterator[str]:
     await web.TCPSite(runner, LOOPBACK, port).start()
     yield f"http://{LOOPBACK}:{port}"
     await runner.cleanup()
+
+
+@asynccontextmanager
+async def _balanced(balancer: LoadBalancer) -> AsyncIterator[str]:
+    port = free_port()
+    async with balancer.serving(port, drain_seconds=0.1):
+        yield f"http://{LOOPBACK}:{port}"
 
 
 @dataclass
@@ -86,7 +103,7 @@ class Front:
             stub.url = await self.stack.enter_async_context(_served(app))
         balancer = LoadBalancer([stub.url for stub in stubs])
         self.replicas = balancer.replicas
-        self.url = await self.stack.enter_async_context(_served(balancer.application()))
+        self.url = await self.stack.enter_async_context(_balanced(balancer))
 
         async def ready() -> bool:
             return not all_ready or all(replica.ready for replica in balancer.replicas)
@@ -120,6 +137,12 @@ async def test_requests_are_spread_over_the_ready_replicas(front: Front) -> None
     assert [len(stub.asked) for stub in stubs] == [2, 2, 2]
 
 
+async def test_head_is_passed_on_with_the_length_of_what_get_would_bring(front: Front) -> None:
+    await front.before(Stub(slow))
+    async with front.session.head(front.url + "/v1/accounts") as answer:
+        assert (answer.status, answer.headers["Content-Length"]) == (200, str(len("after all")))
+
+
 async def test_a_keyed_request_whose_replica_dies_is_answered_by_another(front: Front) -> None:
     stubs = [Stub(dies), Stub(created)]
     await front.before(*stubs)
@@ -142,7 +165,7 @@ async def test_a_replica_that_refuses_connections_is_passed_over_even_without_a_
     await front.before(alive, gone)
     gone_url, gone.url = gone.url, f"http://{LOOPBACK}:{free_port()}"
     balancer = LoadBalancer([gone.url, alive.url])
-    url = await front.stack.enter_async_context(_served(balancer.application()))
+    url = await front.stack.enter_async_context(_balanced(balancer))
     for _ in range(2):
         async with front.session.post(url + "/v1/transfers", data=b"body") as answer:
             assert answer.status == 201
@@ -166,7 +189,7 @@ async def test_where_one_replica_says_503_and_no_other_is_there_the_client_gets_
     refuses, gone, dying = Stub(unavailable), Stub(created), Stub(dies)
     await front.before(refuses, gone, dying)
     balancer = LoadBalancer([refuses.url, f"http://{LOOPBACK}:{free_port()}", dying.url])
-    front.url = await front.stack.enter_async_context(_served(balancer.application()))
+    front.url = await front.stack.enter_async_context(_balanced(balancer))
     for _ in range(3):  # whoever is asked first
         status, attempts, body = await front.post(key="k")
         assert (status, attempts) == (503, "3")
@@ -186,9 +209,36 @@ async def test_our_own_impatience_says_nothing_about_a_replica(front: Front, mon
     monkeypatch.setattr(load_balancer, "ATTEMPT_TIMEOUT_SECONDS", 0.2)
     await front.before(Stub(silent), Stub(silent))
     status, attempts, body = await front.get("/v1/accounts")
-    assert (status, attempts) == (502, "2")
+    assert (status, attempts) == (502, "1")
     assert "TimeoutError" in body
     assert all(replica.ready for replica in front.replicas), "only its health checks and broken connections do"
+
+
+ANSWERS: dict[Outcome, tuple[Answer, ...]] = {
+    Outcome.BROKEN: (dies,),
+    Outcome.TIMED_OUT: (silent,),
+    Outcome.UNAVAILABLE: (unavailable, nothing_to_read),
+    Outcome.OVERLOADED: (overloaded,),
+}
+
+
+@pytest.mark.parametrize("outcome", ANSWERS)
+async def test_what_is_repeated_follows_the_table(
+    front: Front, monkeypatch: pytest.MonkeyPatch, outcome: Outcome
+) -> None:
+    monkeypatch.setattr(load_balancer, "ATTEMPT_TIMEOUT_SECONDS", 0.2)
+    for answer in ANSWERS[outcome]:
+        for safe in (True, False):
+            stubs = [Stub(answer), Stub(answer), Stub(answer)]
+            await front.before(*stubs)
+            await front.post(key="k" if safe else None)
+            asked = sum(len(stub.asked) for stub in stubs)
+            assert asked == (3 if may_repeat(outcome, safe=safe) else 1), (answer.__name__, safe)
+
+
+def test_the_table_says_something_of_every_outcome() -> None:
+    assert set(RULES) == set(Outcome)
+    assert set(ANSWERS) | {Outcome.UNREACHABLE} == set(Outcome)
 
 
 async def test_a_proof_may_take_longer_than_other_requests(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:

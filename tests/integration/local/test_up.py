@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 
 import aiohttp
+import psycopg
 import pytest
 import pytest_asyncio
 
-from chronicle_chaos.faults import Component, Crashes, NodeKill, Outage, Partition
-from chronicle_chaos.injection import Injection, NotApplicable
-from chronicle_chaos.injectors.local import LocalInjector
+from chronicle_chaos.faults.crashes import Crashes
+from chronicle_chaos.faults.fault import Component
+from chronicle_chaos.faults.kill import NodeKill
+from chronicle_chaos.faults.outage import Outage
+from chronicle_chaos.faults.partition import Partition
+from chronicle_chaos.injectors.injection import Injection, NotApplicable
+from chronicle_chaos.injectors.local.injector import LocalInjector
 from chronicle_chaos.local.waiting import until
+from chronicle_chaos.run.undo import FileUndoLog
 from chronicle_chaos.target import Target
-from chronicle_chaos.undo import FileUndoLog
-from support.local_ledger import processes_that_mention, refused, up
+from support.local_ledger import processes_that_mention, refused, short_temporary_folder, up
 
 pytestmark = [
     pytest.mark.timeout(240),
@@ -33,7 +37,7 @@ Up = tuple[Process, Target, Path]
 async def ledger() -> AsyncIterator[Up]:
     """A ledger on PostgreSQL, its process, and the folder of its target file (the name of a Unix socket ends after
     107 bytes, so it is a short one)."""
-    folder = Path(tempfile.mkdtemp(prefix="cu-"))
+    folder = short_temporary_folder()
     async with up(folder, "postgres") as (child, target):
         yield child, target, folder
     shutil.rmtree(folder)
@@ -50,6 +54,19 @@ async def test_up_serves_a_ledger(ledger: Up) -> None:
         async with session.get(f"{target.url}/v1/accounts/{account}") as answer:
             assert (await answer.json())["balance"] == 0
     assert len(processes_that_mention(str(folder))) > 3
+
+
+async def test_each_process_of_it_uses_a_database_user_of_its_own(ledger: Up) -> None:
+    _, target, _ = ledger
+    async with aiohttp.ClientSession() as session, session.get(f"{target.url}/v1/proof") as answer:
+        assert (await answer.json())["result"] == "Passed"  # as a user that may only read
+    async with await psycopg.AsyncConnection.connect(str(target.details["database_url"])) as administrator:
+        cursor = await administrator.execute(
+            "SELECT DISTINCT split_part(application_name, ' ', 1), usename FROM pg_stat_activity"
+            " WHERE application_name LIKE 'chronicle-%'"
+        )
+        told = {(name.removeprefix("chronicle-").partition("-")[0], user) for name, user in await cursor.fetchall()}
+    assert told == {(role, f"chronicle_{role}") for role in ("api", "relay", "projector")}
 
 
 async def test_a_second_ledger_is_refused_while_the_first_lives(ledger: Up) -> None:

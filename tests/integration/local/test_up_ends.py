@@ -6,19 +6,21 @@ import asyncio
 import shutil
 import signal
 import socket
+import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from chronicle_chaos.local.control import Control
 from chronicle_chaos.local.ports import LOOPBACK
 from chronicle_chaos.local.waiting import until
 from chronicle_chaos.target import Target
-from support.local_ledger import STOP_SECONDS, processes_that_mention, refused, runs, up
+from support.local_ledger import STOP_SECONDS, processes_that_mention, refused, runs, short_temporary_folder, up
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -26,7 +28,7 @@ pytestmark = pytest.mark.timeout(240)
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """A folder with a short name: the name of a Unix socket ends after 107 bytes."""
-    folder = Path(tempfile.mkdtemp(prefix="cu-"))
+    folder = short_temporary_folder()
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -34,9 +36,11 @@ def short_folder() -> Iterator[Path]:
 async def test_asking_three_times_to_stop_leaves_nothing_but_the_data_which_is_there_when_it_is_opened_again(
     short_folder: Path,
 ) -> None:
-    # Too long a name for a Unix socket, as folders of users are.
-    data = short_folder / ("a-folder-" * 12)
+    # Too long a name for a Unix socket, as folders of users are, and with all that servers' configurations trip over.
+    data = short_folder / ('an "odd" \\one, ä %41' + "a-folder-" * 12)
     async with up(short_folder, "postgres", "--data-dir", str(data)) as (child, target):
+        await _the_folder_and_its_database_are_private(data, target)
+        await _a_second_one_is_refused_and_changes_nothing(short_folder, data, target)
         async with aiohttp.ClientSession() as session:
             headers, body = {"Idempotency-Key": "first"}, {"currency": "EUR"}
             async with session.post(f"{target.url}/v1/accounts", json=body, headers=headers) as answer:
@@ -68,6 +72,7 @@ async def test_not_even_sigkill_leaves_a_process_and_the_next_ledger_takes_over_
 ) -> None:
     async with up(short_folder, "postgres") as (first, target):
         left = (short_folder / "target.json").read_bytes()
+        left_folder = Path(str(target.details["folder"]))
         pids = [instance.pid for instance in await Control(Path(str(target.details["control"]))).instances()]
         assert None not in pids
         assert len(pids) > 8
@@ -81,6 +86,7 @@ async def test_not_even_sigkill_leaves_a_process_and_the_next_ledger_takes_over_
     assert (short_folder / "target.json").read_bytes() == left
     async with up(short_folder, "postgres") as (second, target):
         assert target.details["pid"] == second.pid != first.pid
+        assert not left_folder.exists(), "the next start removes it"  # noqa: ASYNC240
     assert not (short_folder / "target.json").exists()
 
 
@@ -94,6 +100,30 @@ async def test_a_port_that_is_taken_is_said_and_the_logs_are_named(short_folder:
     assert (kept / "load-balancer.log").exists()
     assert not (short_folder / "target.json").exists()
     assert processes_that_mention(str(short_folder)) == []
+
+
+async def _the_folder_and_its_database_are_private(data: Path, target: Target) -> None:
+    assert not data.stat().st_mode & (stat.S_IRWXO | stat.S_IRGRP)  # noqa: ASYNC240
+    url = str(target.details["database_url"])
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        found = await (await connection.execute("SHOW listen_addresses")).fetchone()
+        assert found == ("",), "no address of the machine"
+    sockets = Path(str(conninfo_to_dict(url)["host"]))
+    assert stat.S_IMODE(sockets.stat().st_mode) == 0o700  # noqa: ASYNC240
+
+
+async def _a_second_one_is_refused_and_changes_nothing(short_folder: Path, data: Path, target: Target) -> None:
+    def seen() -> dict[Path, tuple[int, int]]:
+        there = (path for path in data.rglob("*") if "conf" in path.name or path.is_dir() or path.is_socket())
+        return {
+            path: (path.stat().st_ino, stat.S_IMODE(path.stat().st_mode)) for path in there if "data" not in str(path)
+        }
+
+    before = seen()
+    said = await refused(short_folder, "--data-dir", str(data), "--target-file", str(short_folder / "other.json"))
+    assert f"process {target.details['pid']}" in said
+    assert seen() == before
+    assert await Control(Path(str(target.details["control"]))).instances()
 
 
 async def _temporary_files_are_in(folder: Path, target: Target) -> None:

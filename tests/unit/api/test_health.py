@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from chronicle_ledger.api.health import PATIENCE, WARM_UP, Health
+from chronicle_ledger.domain.errors import DatabaseUnavailable
+from chronicle_ledger.health.events import NatsComponent
+from chronicle_ledger.health.health import PATIENCE, UNTOLD, WARM_UP, Health
 
 OK = {"status": "ok"}
 DOWN = {"status": "down", "servers": []}
@@ -79,3 +81,57 @@ async def test_an_outage_after_the_first_word_is_no_reason_against_work(clock: C
     clock.now += 2.0
     assert (await seen.report())["components"]["nats"]["status"] == "down"
     assert await seen.early_reason() is None
+
+
+class Failing:
+    """A component whose driver says more than everybody should know."""
+
+    name, vital = "database", True
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def probe(self) -> Mapping[str, Any]:
+        raise self._error
+
+
+async def test_what_a_driver_says_is_for_the_log_and_not_for_those_who_ask_without_a_key() -> None:
+    secret = 'connection to "db.internal" (10.1.2.3), user "ledger" failed'
+    health = Health([Failing(OSError(secret))], {})
+    report = await health.report()
+    assert report["components"]["database"] == {"status": "down", "error": UNTOLD}
+    assert await health.vital_reason() == f"database: {UNTOLD}"
+
+
+async def test_what_the_ledger_says_itself_is_told() -> None:
+    report = await Health([Failing(DatabaseUnavailable("The database does not answer."))], {}).report()
+    assert report["components"]["database"]["error"] == "The database does not answer."
+
+
+async def test_a_nats_server_is_told_by_its_number_and_not_by_its_address() -> None:
+    finding = await NatsComponent(["nats://user:secret@127.0.0.1:1", "nats://127.0.0.1:2"]).probe()
+    assert finding == {
+        "status": "down", "servers": [{"server": 1, "status": "down"}, {"server": 2, "status": "down"}]
+    }  # fmt: skip
+
+
+class Hangs:
+    """A component that never answers."""
+
+    def __init__(self, name: str, *, vital: bool) -> None:
+        self.name, self.vital = name, vital
+
+    async def probe(self) -> Mapping[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_components_that_never_answer_are_down_in_two_seconds_all_together() -> None:
+    async with asyncio.timeout(2):
+        report = await Health(
+            [Hangs("database", vital=True), Hangs("nats", vital=False), Told("relay", OK)], {}
+        ).report()
+    assert report["status"] == "down"
+    assert {name: it["status"] for name, it in report["components"].items()} == {
+        "database": "down", "nats": "down", "relay": "ok",
+    }  # fmt: skip

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chronicle_ledger.api.app import operations
-from chronicle_ledger.api.openapi import document
-from chronicle_ledger.api.problems import CATALOGUE, Problem
+from chronicle_ledger.api.app import document, operations
 from chronicle_ledger.domain import errors
+from chronicle_ledger.listener.protocol import REFUSALS
+from chronicle_ledger.web.problems import CATALOGUE, Problem, retry_after
 
 
 def leaves(kind: type[errors.LedgerError]) -> Iterator[type[errors.LedgerError]]:
@@ -32,7 +32,8 @@ def test_every_code_is_documented_with_an_example_that_has_it() -> None:
 
 
 def test_every_code_belongs_to_an_operation_or_is_known_to_belong_to_none() -> None:
-    elsewhere = {"not_found", "method_not_allowed", "batch_aborted"}  # no path, no method, inside a batch's results
+    # No path, no method, inside a batch's results, and what the listener refuses before there is a request.
+    elsewhere = {"not_found", "method_not_allowed", "batch_aborted", *REFUSALS} - {"malformed_request"}
     documented = {code for operation in operations() for code in operation.all_problems()}
     assert documented | elsewhere == set(CATALOGUE)
 
@@ -53,3 +54,10 @@ def test_figures_never_replace_the_members_that_every_problem_has() -> None:
 def test_what_can_be_tried_again_says_when() -> None:
     assert {code for code, found in CATALOGUE.items() if found.status == 503 and found.retry_after is None} == set()
     assert CATALOGUE["request_in_progress"].retry_after is not None
+
+
+def test_who_was_refused_together_does_not_come_again_together() -> None:
+    told = {Problem("overloaded").encode("id")[1]["retry-after"] for _ in range(200)}
+    assert told == {"2", "3", "4", "5", "6"}
+    assert retry_after(1, lambda below: below - 1) == "3"
+    assert retry_after(1, lambda _: 0) == "1"

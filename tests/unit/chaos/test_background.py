@@ -9,18 +9,18 @@ from random import Random
 
 import pytest
 
-from chronicle_chaos.background import under_way
-from chronicle_chaos.checkers.always import ALWAYS
-from chronicle_chaos.checkers.availability import NoFinalFailure
-from chronicle_chaos.engine import run_all
-from chronicle_chaos.faults import Fault
-from chronicle_chaos.history import NEMESIS, read_histories
-from chronicle_chaos.injection import Injection, UndoLog
-from chronicle_chaos.options import RunOptions, new_run
-from chronicle_chaos.pressure import Pressure
+from chronicle_chaos.faults.fault import Fault
+from chronicle_chaos.injectors.injection import Injection, UndoLog
+from chronicle_chaos.judge.checkers.always import ALWAYS
+from chronicle_chaos.judge.checkers.availability import NoFinalFailure
+from chronicle_chaos.load.pressure import Pressure
+from chronicle_chaos.load.stage import Stage
+from chronicle_chaos.load.steadiness import SteadyState
+from chronicle_chaos.record.history import NEMESIS, read_histories
+from chronicle_chaos.run.background import under_way
+from chronicle_chaos.run.engine import run_all
+from chronicle_chaos.run.options import RunOptions, new_run
 from chronicle_chaos.scenarios.api_crash import SCENARIO
-from chronicle_chaos.stage import Stage
-from chronicle_chaos.steadiness import SteadyState
 from support.memory_ledger import MemoryInjector, MemoryLedger, serving
 
 

@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chronicle_chaos.checkers.agreement import Agreement
-from chronicle_chaos.checkers.always import ALWAYS
-from chronicle_chaos.checkers.base import Case, Checker, run_checks
-from chronicle_chaos.checkers.conservation import Conservation
-from chronicle_chaos.checkers.durability import Durability
-from chronicle_chaos.checkers.exactly_once import ExactlyOnce
-from chronicle_chaos.checkers.floor import Floor
-from chronicle_chaos.checkers.linearizability import Linearizability
-from chronicle_chaos.final import FinalReads
-from chronicle_chaos.history import WRITES, Event, History
-from chronicle_chaos.verdict import CheckResult, Result
-from support.histories import LOAD_OFF, SECOND, Story, correct_story
+from chronicle_chaos.judge.checkers.agreement import Agreement
+from chronicle_chaos.judge.checkers.always import ALWAYS
+from chronicle_chaos.judge.checkers.base import Case, Checker, run_checks
+from chronicle_chaos.judge.checkers.conservation import Conservation
+from chronicle_chaos.judge.checkers.durability import Durability
+from chronicle_chaos.judge.checkers.exactly_once import ExactlyOnce
+from chronicle_chaos.judge.checkers.floor import Floor
+from chronicle_chaos.judge.checkers.linearizability import Linearizability
+from chronicle_chaos.judge.verdict import CheckResult, Result
+from chronicle_chaos.record.final import FinalReads
+from chronicle_chaos.record.history import WRITES, Event, History
+from support.histories import LOAD_OFF, SECOND, Story, correct_story, refused
 
 seeds = st.integers(0, 2**32)
 
@@ -372,3 +372,205 @@ def test_linearizability_finds_a_refusal_that_no_state_explains() -> None:
         "withdrawal", asked, LOAD_OFF, LOAD_OFF + 1, "fail", key="no", status=409, code="insufficient_funds"
     )
     assert "was refused" in judge(Linearizability(), story).message
+
+
+AFTER = (LOAD_OFF, LOAD_OFF + 1)
+"""When every other operation has ended: one state is possible, the last."""
+
+
+def withdrawal(story: Story, **told: Any) -> None:
+    """Add a withdrawal of one more than there is, refused with these figures beside the right ones."""
+    account = story.final.accounts["a0"]
+    required = account.balance + 1
+    right: dict[str, Any] = {"account_id": "a0", "available": account.balance, "required": required, "floor": 0}
+    refused(story, "withdrawal", {"account_id": "a0", "amount": required}, *AFTER, "insufficient_funds", **right | told)
+
+
+def conditional(story: Story, expected: int, **told: Any) -> None:
+    """Add a transfer that expected a version and was refused."""
+    asked = {"source": "a0", "destination": "a1", "amount": 1, "expected_version": expected}
+    refused(story, "transfer", asked, *AFTER, "version_conflict", account_id="a0", expected_version=expected, **told)
+
+
+def settle(story: Story, f: str, outcome: Any, **more: Any) -> None:
+    """Add a capture or a release of the hold h."""
+    story.operation(f, {"hold_id": "h"}, *AFTER, outcome, {"entries": []}, **more)
+
+
+@given(seeds, st.integers(1, 9))
+@settings(max_examples=25, deadline=None)
+def test_linearizability_passes_refusals_that_name_the_state_there_was(seed: int, behind: int) -> None:
+    story = correct_story(seed)
+    version = story.final.accounts["a0"].version
+    before = judge(Linearizability(), story).figures["refusals"]
+    withdrawal(story)
+    for expected in (max(1, version - behind), version + behind):
+        conditional(story, expected, version=version) if expected != version else None
+    result = judge(Linearizability(), story)
+    assert result.result is Result.PASSED, result.message
+    assert result.figures["refusals"] >= before + 2
+
+
+@given(seeds)
+@settings(max_examples=25, deadline=None)
+def test_linearizability_finds_a_version_conflict_with_the_right_version(seed: int) -> None:
+    story = correct_story(seed)
+    conditional(story, story.final.accounts["a0"].version)
+    result = judge(Linearizability(), story)
+    assert result.result is Result.FAILED
+    assert "and was refused, but the account was at version" in result.message
+
+
+@given(seeds, st.integers(-9, 9).filter(bool))
+@settings(max_examples=25, deadline=None)
+def test_linearizability_finds_a_version_that_never_was(seed: int, off: int) -> None:
+    story = correct_story(seed)
+    version = story.final.accounts["a0"].version
+    conditional(story, version + 20, version=version + off)
+    result = judge(Linearizability(), story)
+    assert result.result is Result.FAILED
+    assert f"is at version {version + off}, but it was at version {version}" in result.message
+
+
+@given(seeds, st.integers(-9, 9).filter(bool))
+@settings(max_examples=25, deadline=None)
+def test_linearizability_finds_an_amount_that_was_never_available(seed: int, off: int) -> None:
+    story = correct_story(seed)
+    available = story.final.accounts["a0"].balance + off
+    withdrawal(story, available=available)
+    result = judge(Linearizability(), story)
+    assert result.result is Result.FAILED
+    assert f"was told that {available} was available, which never was" in result.message
+
+
+def test_a_version_that_was_possible_only_while_the_refusal_was_under_way_explains_it() -> None:
+    story = correct_story(11)
+    version = story.final.accounts["a0"].version
+    asked = {"source": "a0", "destination": "a1", "amount": 1, "expected_version": version}
+    # The operation "last" makes the last version from LOAD_OFF - 9 to LOAD_OFF - 1.
+    refused(story, "transfer", asked, LOAD_OFF - 5, LOAD_OFF, "version_conflict", version=version - 1)
+    assert judge(Linearizability(), story).result is Result.PASSED
+    asked = {"account_id": "a0", "amount": story.final.accounts["a0"].balance}
+    available = story.final.accounts["a0"].balance - 1
+    refused(story, "withdrawal", asked, LOAD_OFF - 5, LOAD_OFF, "insufficient_funds", available=available)
+    assert judge(Linearizability(), story).result is Result.PASSED
+
+
+@pytest.mark.parametrize("named", [{"floor": 1}, {"required": 1}, {"account_id": "a1"}])
+def test_linearizability_finds_a_refusal_that_names_another_request(named: dict[str, Any]) -> None:
+    story = correct_story(18)
+    withdrawal(story, **named)
+    assert f"was told {next(iter(named))}" in judge(Linearizability(), story).message
+
+
+def test_a_refusal_after_an_attempt_that_nobody_saw_end_is_judged_too() -> None:
+    story = correct_story(18)
+    asked = {"source": "a0", "destination": "a1", "amount": 1, "expected_version": story.final.accounts["a0"].version}
+    story.operation("transfer", asked, *AFTER, "info", key="no", status=409, code="version_conflict")
+    assert judge(Linearizability(), story).result is Result.FAILED
+
+
+@pytest.mark.parametrize(
+    ("f", "asked", "code"),
+    [
+        ("transfer", {"source": "a0", "destination": "a1", "amount": 1}, "version_conflict"),
+        ("deposit", {"account_id": "a0", "amount": 1}, "insufficient_funds"),
+        ("deposit", {"account_id": "a0", "amount": 1}, "account_frozen"),
+        ("withdrawal", {"account_id": "a0", "amount": 1}, "account_not_found"),
+        ("capture", {"hold_id": "h"}, "insufficient_funds"),
+    ],
+)
+def test_linearizability_finds_a_refusal_for_which_there_was_no_reason(f: str, asked: Any, code: str) -> None:
+    story = correct_story(19)
+    refused(story, f, asked, *AFTER, code)
+    assert judge(Linearizability(), story).result is Result.FAILED
+
+
+def test_an_account_without_a_floor_is_never_short_of_funds() -> None:
+    story = correct_story(19)
+    story.final.accounts["a0"] = msgspec.structs.replace(story.final.accounts["a0"], floor=None)
+    withdrawal(story, floor=None)
+    assert "has no floor" in judge(Linearizability(), story).message
+
+
+@pytest.mark.parametrize(("other", "result"), [("ok", "Passed"), ("info", "Passed"), ("fail", "Failed")])
+def test_a_hold_that_is_not_pending_was_settled_by_another(other: str, result: str) -> None:
+    story = correct_story(20)
+    settle(story, "release", "fail", key="second", status=409, code="hold_not_pending")
+    assert "nothing else had settled hold h" in judge(Linearizability(), story).message
+    settle(story, "capture", other, key="first", status=409 if other == "fail" else 201, code="hold_not_pending")
+    assert judge(Linearizability(), story).result == result
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "unauthorized"), (403, "forbidden"), (404, None), (503, "x")])
+def test_a_refusal_that_no_state_could_explain_is_not_judged_by_states(status: int, code: str | None) -> None:
+    story = correct_story(21)
+    story.operation("deposit", {"account_id": "a0", "amount": 1}, *AFTER, "fail", key="no", status=status, code=code)
+    assert judge(Linearizability(), story).result is Result.PASSED
+
+
+def test_a_read_or_a_conditional_write_that_came_to_nothing_shows_no_state() -> None:
+    story = correct_story(22)
+    seen = {"balance": 12345, "held": 0, "version": 1}
+    story.operation("read", {"account_id": "a0"}, *AFTER, "info", seen, status=503)
+    asked = {"source": "a0", "destination": "a1", "amount": 1, "expected_version": 1}
+    story.operation("transfer", asked, *AFTER, "info", key="maybe", status=503)
+    assert judge(Linearizability(), story).result is Result.PASSED
+    story.operation("read", {"account_id": "a0"}, *AFTER, "info", {**seen, "held": 99999}, status=503)
+    assert judge(Floor(), story).result is Result.PASSED
+
+
+def held_in_full(story: Story) -> dict[str, Any]:
+    """What the account a0 would be with all of its money held: at its floor, and not under it."""
+    last = story.final.accounts["a0"].entries[-1]
+    return {"account_id": "a0", "version": last["version"], "amount": 0, "held": 5, "balance_after": 5, "held_after": 5}
+
+
+@pytest.mark.parametrize(("more", "result"), [(0, "Passed"), (1, "Failed")])
+def test_floor_subtracts_what_is_held_in_answers_and_reads(more: int, result: str) -> None:
+    story = correct_story(23)
+    entry = held_in_full(story) | {"held_after": 5 + more}
+    story.operation("hold", {"account_id": "a0"}, *AFTER, "ok", {"transaction_id": "h", "entries": [entry]}, key="h")
+    found = judge(Floor(), story)
+    assert (found.result, found.figures["lowest"]) == (result, -more)
+    story = correct_story(23)
+    read = {"balance": 5, "held": 5 + more, "version": 1}
+    story.operation("read", {"account_id": "a0"}, *AFTER, "ok", read, status=200)
+    found = judge(Floor(), story)
+    assert (found.result, found.figures["lowest"]) == (result, -more)
+
+
+def test_conservation_counts_an_acknowledged_transaction_once_though_it_was_read_too() -> None:
+    story = correct_story(5)
+    done = next(e for e in story.events if e.type == "ok" and e.f == "deposit")
+    read = {"kind": "deposit", "key": done.key, "entries": done.value["entries"]}
+    story.final.transactions |= {done.value["transaction_id"]: read, "gone": None}
+    assert judge(Conservation(), story).result is Result.PASSED
+
+
+def test_durability_tells_a_refused_write_that_is_there_from_one_that_nobody_asked_for() -> None:
+    story = correct_story(4)
+    story.operation("deposit", {"account_id": "a0", "amount": 5}, SECOND, 2 * SECOND, "fail", key="no", status=409)
+    _sneak_in(story, "no")
+    assert "although no was refused" in judge(Durability(), story).message
+    story = correct_story(4)
+    _sneak_in(story, "stranger")
+    assert "although nobody asked for it" in judge(Durability(), story).message
+
+
+@pytest.mark.parametrize(("ahead", "result"), [(0, "Passed"), (1, "Failed")])
+def test_a_version_that_a_later_write_made_explains_no_refusal_before_it(ahead: int, result: str) -> None:
+    story = correct_story(24)
+    _sneak_in(story, "later")
+    entry = {"account_id": "a0", **story.final.accounts["a0"].entries[-1]}
+    later = {"transaction_id": "sneaked", "entries": [entry]}
+    story.operation("deposit", {"account_id": "a0", "amount": 5}, LOAD_OFF + 5, LOAD_OFF + 6, "ok", later, key="later")
+    conditional(story, 1, version=entry["version"] - 1 + ahead)
+    assert judge(Linearizability(), story).result == result
+
+
+def test_what_settled_a_hold_after_the_refusal_does_not_explain_it() -> None:
+    story = correct_story(25)
+    settle(story, "release", "fail", key="first", status=409, code="hold_not_pending")
+    story.operation("capture", {"hold_id": "h"}, LOAD_OFF + 5, LOAD_OFF + 6, "ok", {"entries": []}, key="second")
+    assert judge(Linearizability(), story).result is Result.FAILED

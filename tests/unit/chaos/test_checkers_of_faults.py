@@ -10,15 +10,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from chronicle_chaos.checkers.availability import Availability, NoFinalFailure
-from chronicle_chaos.checkers.base import Checker, run_checks
-from chronicle_chaos.checkers.catching_up import LagGrowsAndReturns, Replication
-from chronicle_chaos.checkers.health import HealthSays
-from chronicle_chaos.checkers.latency import Latency
-from chronicle_chaos.checkers.partition import MajorityAccepts, MinorityRejects
-from chronicle_chaos.checkers.withdrawals import TenOfHundred
-from chronicle_chaos.final import FinalAccount
-from chronicle_chaos.verdict import CheckResult, Result
+from chronicle_chaos.judge.checkers.availability import Availability, NoFinalFailure
+from chronicle_chaos.judge.checkers.base import Checker, run_checks
+from chronicle_chaos.judge.checkers.catching_up import LagGrowsAndReturns, Replication
+from chronicle_chaos.judge.checkers.health import HealthSays
+from chronicle_chaos.judge.checkers.latency import Latency
+from chronicle_chaos.judge.checkers.partition import MajorityAccepts, MinorityRejects
+from chronicle_chaos.judge.checkers.withdrawals import TenOfHundred
+from chronicle_chaos.judge.verdict import CheckResult, Result
+from chronicle_chaos.record.final import FinalAccount
 from support.histories import BASELINE, HEAL, INJECT, LOAD_OFF, LOAD_ON, PROVEN, RECOVERED, SECOND, Story
 
 
@@ -204,6 +204,21 @@ def test_latency_below_the_noise_of_the_machine_is_not_compared() -> None:
         judge(Latency(factor=2.0, least=0.25, samples=20), loaded(latency=0.005, under_fault=0.4)).result
         is Result.PASSED
     )
+
+
+def samples(story: Story) -> tuple[int, int]:
+    """How many writes of the story were intended in the baseline, and under the fault."""
+    began = [e.t_ns for e in story.events if e.type == "invoke" and e.f == "deposit"]
+    return sum(BASELINE <= t < INJECT for t in began), sum(PROVEN <= t < HEAL for t in began)
+
+
+def test_latency_needs_its_samples_on_both_sides_and_no_more() -> None:
+    story = loaded(every=0.5)
+    before, under = samples(story)
+    assert before < under
+    assert judge(Latency(samples=before), story).result is Result.PASSED
+    few = judge(Latency(samples=before + 1), story)
+    assert (few.result, f"{before} and {under} samples" in few.message) == (Result.INCONCLUSIVE, True)
 
 
 def test_writes_that_were_never_answered_took_for_ever() -> None:

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chronicle_chaos.client import open_client
-from chronicle_chaos.clock import RunClock
-from chronicle_chaos.contention import WithdrawalRounds, peak_under_way
-from chronicle_chaos.faults import Component, Outage
-from chronicle_chaos.history import Operation, Recorder
-from chronicle_chaos.stage import Stage
+from chronicle_chaos.faults.contention import WithdrawalRounds, peak_under_way
+from chronicle_chaos.injectors.by_hands import ByHands
+from chronicle_chaos.injectors.injection import Injection
+from chronicle_chaos.load.client import open_client
+from chronicle_chaos.load.stage import Stage
+from chronicle_chaos.record.clock import RunClock
+from chronicle_chaos.record.history import Operation, Recorder
 from chronicle_chaos.target import Target
+from support.fake_control import Undone
 from support.memory_ledger import MemoryLedger, serving
 
 
@@ -36,8 +38,8 @@ def test_the_peak_is_the_largest_number_under_way_at_any_moment(spans: list[tupl
 async def test_all_withdrawals_of_a_round_are_under_way_at_once(tmp_path: Path) -> None:
     async with serving(MemoryLedger()) as target, open_client(target) as client:
         with Recorder(tmp_path / "history.jsonl", RunClock()) as recorder:
-            injector = WithdrawalRounds(clients=100).injector(Stage(target, client, recorder, Random(1), "test"))
-            injection = await injector.inject(Outage(Component.API), None, Random(1))  # type: ignore[arg-type]
+            injector = ByHands("Workload", "process", Stage(target, client, recorder, Random(1), "test"))
+            injection = await injector.inject(WithdrawalRounds(clients=100), Undone(), Random(1))
             evidence = await injector.evidence(injection)
     assert evidence.proven
     assert evidence.observations[0].after == "100"
@@ -54,5 +56,5 @@ async def test_a_round_in_which_some_came_after_others_had_ended_shows_no_conten
             recorder.record(process, "ok", "withdrawal", key=process, target="region-a/1", status=201)
     target = Target("local", "http://lb", {"region-a": ("http://a",)}, "cockroachdb")
     stage = Stage(target, None, recorder, Random(1), "test")  # type: ignore[arg-type]  # nothing is asked
-    evidence = await WithdrawalRounds(clients=100).injector(stage).evidence(None)  # type: ignore[arg-type]
-    assert evidence.proven is shown
+    first_round = Injection(WithdrawalRounds(clients=100), ())
+    assert (await ByHands("Workload", "process", stage).evidence(first_round)).proven is shown

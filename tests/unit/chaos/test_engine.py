@@ -12,16 +12,10 @@ from typing import Any
 
 import pytest
 
-from chronicle_chaos.checkers.always import ALWAYS
-from chronicle_chaos.checkers.availability import Availability
-from chronicle_chaos.checkers.health import HealthSays
-from chronicle_chaos.checkers.regions_agree import RegionsAgree
-from chronicle_chaos.engine import run_all
 from chronicle_chaos.errors import PhaseTimeout, UnknownScenario
-from chronicle_chaos.faults import Component, Fault, NodeKill
-from chronicle_chaos.final import FinalReader, FinalReads, read_final, write_final
-from chronicle_chaos.history import read_histories
-from chronicle_chaos.injection import (
+from chronicle_chaos.faults.fault import Component, Fault
+from chronicle_chaos.faults.kill import NodeKill
+from chronicle_chaos.injectors.injection import (
     CleanupFailed,
     Evidence,
     Injection,
@@ -32,14 +26,21 @@ from chronicle_chaos.injection import (
     PreflightError,
     UndoLog,
 )
-from chronicle_chaos.journal import Journal, PhaseRecord, ScenarioRecord, read_journal
-from chronicle_chaos.load import Load
-from chronicle_chaos.logical import Patience
-from chronicle_chaos.options import RunOptions, new_run
-from chronicle_chaos.rejudging import judge_again
+from chronicle_chaos.judge.checkers.always import ALWAYS
+from chronicle_chaos.judge.checkers.availability import Availability
+from chronicle_chaos.judge.checkers.health import HealthSays
+from chronicle_chaos.judge.checkers.regions_agree import RegionsAgree
+from chronicle_chaos.judge.rejudging import judge_again
+from chronicle_chaos.load.load import Load
+from chronicle_chaos.load.logical import Patience
+from chronicle_chaos.load.steadiness import SteadyState
+from chronicle_chaos.record.final import FinalReader, FinalReads, read_final, write_final
+from chronicle_chaos.record.history import read_histories
+from chronicle_chaos.record.journal import Journal, PhaseRecord, ScenarioRecord, read_journal
+from chronicle_chaos.run.engine import run_all
+from chronicle_chaos.run.options import RunOptions, new_run
 from chronicle_chaos.scenarios.catalogue import find
 from chronicle_chaos.scenarios.scenario import Deadlines, Scenario
-from chronicle_chaos.steadiness import SteadyState
 from support.memory_ledger import MemoryInjector, MemoryLedger, serving
 
 QUICK = Scenario(

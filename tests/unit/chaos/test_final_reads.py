@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from chronicle_chaos import final
-from chronicle_chaos.client import Answer
-from chronicle_chaos.final import FinalReader
+from chronicle_chaos.load.client import Answer
+from chronicle_chaos.record import final
+from chronicle_chaos.record.final import FinalReader
 
 
 @dataclass
@@ -23,6 +23,8 @@ class TwoAccounts:
     gone_after: int = 0
     proofs: list[str] = field(default_factory=lambda: ["Passed"])
     """The results of the proofs, in the order in which they are asked for; the last one again and again."""
+    busy: int = 0
+    """How often a proof is refused, since one is made for somebody else."""
     asked: int = 0
     balances: dict[str, list[int]] = field(default_factory=lambda: {"a": [1000], "b": [1000]})
 
@@ -32,6 +34,9 @@ class TwoAccounts:
             self.failures -= 1
             return Answer(503, {"code": "database_unavailable"})
         path = url.removeprefix("http://ledger")
+        if path == "/v1/proof" and self.busy:
+            self.busy -= 1
+            return Answer(429, {"code": "too_many_proofs"})
         if self.asked >= self.gone_after and any(path.split("?")[0].endswith(f"/{name}") for name in self.gone):
             return Answer(404, {"code": "account_not_found"})
         answer = Answer(200, self._read(path))
@@ -125,3 +130,14 @@ async def test_where_no_proof_decides_the_last_one_is_kept(monkeypatch: pytest.M
     monkeypatch.setattr(final, "PROOF_SECONDS", 0.05)
     reads = await reader(TwoAccounts(proofs=["Inconclusive"])).read(["a", "b"], set(), "EUR")
     assert reads.proof == {"result": "Inconclusive"}
+
+
+async def test_a_proof_that_is_made_for_somebody_else_is_waited_for() -> None:
+    reads = await reader(TwoAccounts(busy=2)).read(["a", "b"], set(), "EUR")
+    assert (reads.proof, reads.proof_error) == ({"result": "Passed"}, None)
+
+
+async def test_where_others_ask_for_proofs_all_the_time_it_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(final, "PROOF_SECONDS", 0.05)
+    reads = await reader(TwoAccounts(busy=1000)).read(["a", "b"], set(), "EUR")
+    assert (reads.proof, reads.proof_error) == (None, "others ask for proofs all the time")

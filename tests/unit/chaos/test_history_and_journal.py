@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chronicle_chaos.clock import RunClock
 from chronicle_chaos.errors import UnreadableRun
-from chronicle_chaos.figures import percentile
-from chronicle_chaos.history import NEMESIS, History, Recorder, read_histories
-from chronicle_chaos.journal import Journal, ScenarioRecord, TargetRecord, read_journal, write_journal
-from chronicle_chaos.options import new_run, point_latest
-from chronicle_chaos.undo import FileUndoLog
+from chronicle_chaos.record.clock import RunClock
+from chronicle_chaos.record.figures import percentile
+from chronicle_chaos.record.history import NEMESIS, History, Recorder, read_histories
+from chronicle_chaos.record.journal import Journal, ScenarioRecord, TargetRecord, read_journal, write_journal
+from chronicle_chaos.run.options import new_run, point_latest
+from chronicle_chaos.run.undo import FileUndoLog
 
 
 def record_some(path: Path) -> History:

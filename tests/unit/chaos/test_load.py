@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chronicle_chaos import load
-from chronicle_chaos.load import Load
-from chronicle_chaos.steadiness import SteadyState
+from chronicle_chaos.load import load
+from chronicle_chaos.load.load import Load
+from chronicle_chaos.load.steadiness import SteadyState
 
 KNOWN = {"status": "ok", "lag_events": 0, "backlog": 0}
 
@@ -56,3 +57,10 @@ async def test_it_is_asked_again_until_lag_and_backlog_are_known_to_be_none(unfi
 
 async def test_what_stays_unknown_is_waited_for_no_longer_than_it_may() -> None:
     assert await asked_until_caught_up({"status": "degraded"}, seconds=0.05) > 1
+
+
+def test_steady_state_is_what_the_documents_say() -> None:
+    steady = SteadyState()
+    text = (Path(__file__).parents[3] / "docs" / "verdicts.md").read_text(encoding="utf-8")
+    said = f"over {steady.window:g} s, {steady.share * 100:g} % of requests must be answered within {steady.settle:g} s"
+    assert said in text

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chronicle_chaos import region_reads
-from chronicle_chaos.checkers.base import run_checks
-from chronicle_chaos.checkers.regions_agree import RegionsAgree
-from chronicle_chaos.client import Answer
-from chronicle_chaos.final import FinalReads, RegionalState
-from chronicle_chaos.region_reads import RegionReader
-from chronicle_chaos.verdict import CheckResult, Result
+from chronicle_chaos.judge.checkers.base import run_checks
+from chronicle_chaos.judge.checkers.regions_agree import RegionsAgree
+from chronicle_chaos.judge.verdict import CheckResult, Result
+from chronicle_chaos.load.client import Answer
+from chronicle_chaos.record import region_reads
+from chronicle_chaos.record.final import FinalReads, RegionalState
+from chronicle_chaos.record.region_reads import RegionReader
 from support.histories import Story, correct_story
 
 REGIONS = ("region-a", "region-b", "region-c")

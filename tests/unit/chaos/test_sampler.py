@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from chronicle_chaos.client import Answer
-from chronicle_chaos.clock import RunClock
-from chronicle_chaos.history import Recorder
-from chronicle_chaos.sampler import HealthSampler
+from chronicle_chaos.load.client import Answer
+from chronicle_chaos.load.sampler import HealthSampler
+from chronicle_chaos.record.clock import RunClock
+from chronicle_chaos.record.history import Recorder
 from chronicle_chaos.target import Target
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from chronicle_chaos.checkers.health import HealthSays
-from chronicle_chaos.checkers.partition import MajorityAccepts
-from chronicle_chaos.checkers.withdrawals import TenOfHundred
-from chronicle_chaos.contention import WithdrawalRounds
-from chronicle_chaos.region_probes import RegionProbes
-from chronicle_chaos.sampler import ANSWER_SECONDS
+from chronicle_chaos.faults.contention import WithdrawalRounds
+from chronicle_chaos.judge.checkers.availability import Availability
+from chronicle_chaos.judge.checkers.health import HealthSays
+from chronicle_chaos.judge.checkers.latency import Latency
+from chronicle_chaos.judge.checkers.partition import MajorityAccepts
+from chronicle_chaos.judge.checkers.withdrawals import TenOfHundred
+from chronicle_chaos.load.pressure import Pressure
+from chronicle_chaos.load.region_probes import RegionProbes
+from chronicle_chaos.load.sampler import ANSWER_SECONDS
 from chronicle_chaos.scenarios.catalogue import SCENARIOS, find
 from chronicle_chaos.scenarios.scenario import Scenario
 
@@ -44,7 +48,7 @@ def test_the_majority_can_be_judged_in_the_least_window(scenario: Scenario) -> N
 def test_all_rounds_of_withdrawals_are_judged_with_the_figures_of_the_rounds() -> None:
     (scenario,) = find(["concurrent-withdrawals"])
     (check,) = [c for c in scenario.checks if isinstance(c, TenOfHundred)]
-    what = scenario.contention
+    what = scenario.fault
     assert isinstance(what, WithdrawalRounds)
     assert (check.rounds, check.clients, check.accepted) == (what.rounds, what.clients, what.balance // what.amount)
 
@@ -52,3 +56,20 @@ def test_all_rounds_of_withdrawals_are_judged_with_the_figures_of_the_rounds() -
 def test_a_least_window_without_a_reason_is_refused() -> None:
     with pytest.raises(ValueError, match="say why"):
         replace(SCENARIOS[0], least_window_reason="")
+
+
+@every
+def test_the_documents_say_the_figures_that_are_judged_by(scenario: Scenario) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    (row,) = [line for line in text.splitlines() if line.startswith(f"| `{scenario.name}` |")]
+    assert f"| {scenario.window:g} ({scenario.least_window_seconds:g}) | {scenario.recovery:g} |" in row
+    for check in scenario.checks:
+        if isinstance(check, Availability):
+            assert f"{check.share * 100:g} % answered, no gap over {check.gap:g} s" in row
+        if isinstance(check, Latency):
+            assert f"within {check.factor:g} x the baseline, at least {check.factor * check.least:g} s" in row
+        if isinstance(check, HealthSays) and check.within:
+            assert f"after {check.within:g} s at the latest" in row
+    for background in scenario.background:
+        if isinstance(background, Pressure):
+            assert f"with {background.clients} clients that always have a request under way" in row

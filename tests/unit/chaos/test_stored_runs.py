@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import lzma
 import os
 import shutil
 from collections.abc import Callable
@@ -13,15 +14,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from chronicle_chaos.engine import run_all
+from chronicle_chaos.cluster.packed_report import pack, unpack
 from chronicle_chaos.errors import UnreadableRun
-from chronicle_chaos.final import read_final, write_final
-from chronicle_chaos.journal import read_journal, write_journal
-from chronicle_chaos.options import RunOptions, Timing, new_run
-from chronicle_chaos.packed_report import pack, unpack
-from chronicle_chaos.rejudging import judge_again
+from chronicle_chaos.judge.rejudging import judge_again
+from chronicle_chaos.load.steadiness import SteadyState
+from chronicle_chaos.record.final import read_final, write_final
+from chronicle_chaos.record.journal import read_journal, write_journal
+from chronicle_chaos.run.engine import run_all
+from chronicle_chaos.run.options import RunOptions, Timing, new_run
 from chronicle_chaos.scenarios.concurrent_withdrawals import SCENARIO
-from chronicle_chaos.steadiness import SteadyState
 from chronicle_cli.scenario import scenario
 from support.memory_ledger import MemoryInjector, MemoryLedger, serving
 
@@ -74,6 +75,25 @@ def test_a_run_that_is_too_large_to_be_packed_loses_first_what_can_be_made_anew(
     unpack(pack(run_dir, limit), tmp_path / "unpacked")
     assert {it.relative_to(tmp_path / "unpacked") for it in (tmp_path / "unpacked").rglob("*") if it.is_file()} == whole
     assert len(pack(run_dir, 5_000)) <= 5_000
+
+
+def test_a_report_that_unpacks_to_more_than_its_limit_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    bomb = lzma.compress(bytes(8 << 20))
+    assert len(bomb) < 4096
+    with pytest.raises(UnreadableRun, match="more than 4 MiB"):
+        unpack(bomb, tmp_path, limit=4 << 20)
+    with pytest.raises(UnreadableRun, match="no report"):
+        unpack(b"no xz", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_without_its_history_is_neither_confirmed_nor_denied(run_dir: Path) -> None:
+    (run_dir / "history.jsonl").unlink()
+    result = CliRunner().invoke(scenario, ["verify", str(run_dir)])
+    assert result.exit_code == 3
+    assert f"holds no history of {NAME}" in result.stderr
+    (run_dir / "history.jsonl").touch()
+    assert CliRunner().invoke(scenario, ["verify", str(run_dir)]).exit_code == 3
 
 
 def lose_an_entry(run_dir: Path) -> None:

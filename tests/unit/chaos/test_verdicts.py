@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chronicle_chaos.verdict import CheckResult, Result, Stop, Verdict, exit_status, judge
+from chronicle_chaos.judge.verdict import CheckResult, Result, Stop, Verdict, exit_status, judge
 
 results = st.lists(st.sampled_from(list(Result)), min_size=1, max_size=6)
 stops = st.none() | st.sampled_from(list(Stop))

@@ -11,17 +11,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import pytest
 from aiohttp import web
 
-from chronicle_chaos.client import Answer, LedgerClient, open_client
-from chronicle_chaos.clock import RunClock
-from chronicle_chaos.history import Operation, Recorder
-from chronicle_chaos.logical import LogicalClient, Patience
-from chronicle_chaos.operations import Operations, Request
+from chronicle_chaos.load.client import Answer, LedgerClient, open_client
+from chronicle_chaos.load.logical import LogicalClient, Patience
+from chronicle_chaos.load.operations import Operations, Request
+from chronicle_chaos.load.workload import Workload
+from chronicle_chaos.record.clock import RunClock
+from chronicle_chaos.record.history import Operation, Recorder
 from chronicle_chaos.target import Target
-from chronicle_chaos.workload import Workload
 
 IMPATIENT = Patience(attempt=0.2, total=0.8, first_pause=0.01, longest_pause=0.05)
 DEPOSIT = Request("deposit", "POST", "/v1/accounts/a/deposits", "k", {"amount": 1}, {"amount": 1, "account_id": "a"})
@@ -33,6 +34,7 @@ class Scripted:
 
     script: list[int | str]
     codes: dict[int, str] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -44,7 +46,7 @@ class Scripted:
             assert request.transport is not None
             request.transport.abort()
         status = step if isinstance(step, int) else 200
-        return web.json_response({"id": "t1", "code": self.codes.get(status)}, status=status)
+        return web.json_response({"id": "t1", "code": self.codes.get(status), **self.figures}, status=status)
 
 
 @asynccontextmanager
@@ -97,6 +99,15 @@ async def test_a_request_in_progress_is_asked_again_and_not_taken_for_a_refusal(
     operation = await perform(server)
     assert (operation.outcome, operation.answered_for_good) == ("info", False)
     assert len(server.keys) > 1
+
+
+async def test_the_history_keeps_the_figures_of_a_refusal_and_of_nothing_else() -> None:
+    figures = {"account_id": "a", "available": 3, "required": 5, "floor": 0, "detail": "some words"}
+    refused = await perform(Scripted([409], codes={409: "insufficient_funds"}, figures=figures))
+    kept = {name: value for name, value in figures.items() if name != "detail"}
+    assert (refused.code, refused.answered["refusal"]) == ("insufficient_funds", kept)
+    assert "refusal" not in (await perform(Scripted([201], figures=figures))).answered
+    assert "refusal" not in (await perform(Scripted([503], figures=figures))).answered
 
 
 async def test_every_attempt_carries_the_same_key() -> None:

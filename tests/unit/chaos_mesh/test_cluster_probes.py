@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from chronicle_chaos.injectors import cluster_probes
-from chronicle_chaos.injectors.cluster_probes import database
+from chronicle_chaos.injectors.kubernetes import probes as cluster_probes
+from chronicle_chaos.injectors.kubernetes.probes import database
 from chronicle_chaos.target import Target
 
 

@@ -11,22 +11,25 @@ from typing import Any
 
 import pytest
 
-from chronicle_chaos.faults import Component, Crashes, NodeKill, Outage, Partition
-from chronicle_chaos.injection import CleanupFailed, InjectionError, NotApplicable, PreflightError
-from chronicle_chaos.injectors import (
-    chaosmesh,
-    chaosmesh_away,
-    chaosmesh_kills,
-    chaosmesh_preflight,
-    cluster_probes,
-    experiments,
-)
-from chronicle_chaos.injectors.chaosmesh import ChaosMeshInjector
-from chronicle_chaos.injectors.cluster_probes import DatabaseSeen
-from chronicle_chaos.injectors.experiments import Experiment, Metadata, PodKill, Selector, Wanted
-from chronicle_chaos.injectors.kubernetes import KubernetesError, PodState
-from chronicle_chaos.injectors.ledger_pods import REGION
+from chronicle_chaos.faults import crashes as crashing
+from chronicle_chaos.faults import fault
+from chronicle_chaos.faults.crashes import Crashes
+from chronicle_chaos.faults.fault import Component
+from chronicle_chaos.faults.kill import NodeKill
+from chronicle_chaos.faults.outage import Outage
+from chronicle_chaos.faults.partition import Partition
+from chronicle_chaos.injectors.injection import CleanupFailed, InjectionError, NotApplicable, PreflightError
+from chronicle_chaos.injectors.kubernetes import away as chaosmesh_away
+from chronicle_chaos.injectors.kubernetes import experiments
+from chronicle_chaos.injectors.kubernetes import hands as chaosmesh
+from chronicle_chaos.injectors.kubernetes import preflight as chaosmesh_preflight
+from chronicle_chaos.injectors.kubernetes import probes as cluster_probes
+from chronicle_chaos.injectors.kubernetes.client import KubernetesError, PodState
+from chronicle_chaos.injectors.kubernetes.experiments import Experiment, Metadata, PodKill, Selector, Wanted
+from chronicle_chaos.injectors.kubernetes.injector import ChaosMeshInjector
+from chronicle_chaos.injectors.kubernetes.probes import DatabaseSeen
 from chronicle_chaos.target import Target
+from chronicle_contract.labels import LEDGER, REGION, RUN, UID
 
 INJECTED = {
     "conditions": [{"type": "Selected", "status": "True"}, {"type": "AllInjected", "status": "True"}],
@@ -36,8 +39,11 @@ VACUOUS = {**INJECTED, "experiment": {}}
 
 
 def pod(name: str, component: str, uid: str = "1", *, ready: bool = True) -> PodState:
-    labels = {"app.kubernetes.io/component": component, "app.kubernetes.io/instance": "books"}
+    labels = {"app.kubernetes.io/component": component, "app.kubernetes.io/instance": "books", UID: "u"}
     return PodState(name, uid, ready, running=True, started="then", node="node", labels=labels)
+
+
+OWNER = {"apiVersion": "ledger.chronicle.dev/v1alpha1", "kind": "ChronicleLedger", "name": "books", "uid": "u"}
 
 
 class Cluster:
@@ -110,25 +116,27 @@ class Undo:
 
 
 def injector(cluster: Cluster, **details: Any) -> ChaosMeshInjector:
-    given = {"namespace": "ns", "ledger": "books", "nats": [], **details}
+    given = {"namespace": "ns", "ledger": "books", "nats": [], "owner": OWNER, **details}
     return ChaosMeshInjector(Target("cluster", "http://x", {}, "cockroachdb", details=given), cluster, "run-1")
 
 
 def of_run(run: str, ledger: str, name: str) -> Metadata:
-    return Metadata(name, "ns", {experiments.LEDGER: ledger, experiments.RUN: run})
+    return Metadata(name, "ns", {LEDGER: ledger, RUN: run})
 
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chaosmesh, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(chaosmesh, "LAST_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(fault, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(fault, "SOUND_SECONDS", 0.05)
+    monkeypatch.setattr(fault, "LAST_LOOK_SECONDS", 0.05)
     monkeypatch.setattr(chaosmesh_preflight, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(chaosmesh_preflight, "SOUND_SECONDS", 0.05)
-    monkeypatch.setattr(chaosmesh_kills, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(crashing, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(chaosmesh_away, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(chaosmesh_away, "NOTICED_SECONDS", 0.1)
-    monkeypatch.setattr(chaosmesh_kills, "LATE_SECONDS", 0.05)
-    monkeypatch.setattr(chaosmesh_kills, "GONE_SECONDS", 0.1)
+    monkeypatch.setattr(crashing, "LATE_SECONDS", 0.05)
+    monkeypatch.setattr(crashing, "GONE_SECONDS", 0.1)
 
 
 @asynccontextmanager
@@ -176,11 +184,10 @@ async def test_a_kill_is_proven_only_once_the_pod_is_another() -> None:
 
 
 async def test_an_experiment_is_a_child_of_the_ledger_so_that_it_goes_with_it() -> None:
-    owner = {"apiVersion": "ledger.chronicle.dev/v1alpha1", "kind": "ChronicleLedger", "name": "books", "uid": "u"}
     cluster = Cluster()
-    await injector(cluster, owner=owner).inject(KILL, Undo(cluster), Random(1))
+    await injector(cluster).inject(KILL, Undo(cluster), Random(1))
     (made,) = cluster.stored.values()
-    assert made["metadata"]["ownerReferences"] == [owner]
+    assert made["metadata"]["ownerReferences"] == [OWNER]
 
 
 async def test_an_experiment_that_hit_no_pod_proves_nothing_whatever_it_claims() -> None:
@@ -454,16 +461,17 @@ async def test_crashes_that_could_not_be_made_disprove_the_fault_and_say_why() -
     cluster.all = [replace(it, ready=it.name == "books-api-0") for it in cluster.all]
     found = await subject.during(injection, 0.05)
     assert [it.shows_fault for it in found] == [False] * 3
-    assert "1 of 3 pods were ready, and one has to be left" in found[0].after
+    assert "1 of 3 instances were ready, and one has to be left" in found[0].after
     assert len(cluster.stored) == 1
 
 
 async def test_a_crash_waits_until_another_instance_is_back() -> None:
     cluster = Cluster()
     cluster.kills_pods = True
-    api_pods(cluster, 2, ready=1)
+    api_pods(cluster, 2, ready=2)
     subject = injector(cluster)
     injection = await subject.inject(CRASH, Undo(cluster), Random(1))
+    cluster.all = [replace(it, ready=it.name != "books-api-1") for it in cluster.all]
     crashing = asyncio.create_task(subject.during(injection, 0.05))
     await asyncio.sleep(0.03)
     assert len(cluster.stored) == 1
@@ -518,3 +526,112 @@ def test_a_field_that_an_older_chaos_mesh_drops_is_found() -> None:
     assert experiments.dropped(made, {**made, "mode": "", "gracePeriod": 0}) == []
     kept = {key: value for key, value in made.items() if key != "direction"}
     assert experiments.dropped(made, {**kept, "target": {"mode": "all"}}) == ["spec.target.selector", "spec.direction"]
+
+
+def stranger(name: str, component: str) -> PodState:
+    """A pod of another chart that is released under the ledger's name."""
+    mine = pod(name, component)
+    return replace(mine, labels={key: value for key, value in mine.labels.items() if key != UID})
+
+
+async def test_a_pod_of_another_chart_of_the_same_name_is_neither_killed_nor_counted() -> None:
+    cluster = Cluster()
+    cluster.all = [pod("books-cockroachdb-0", "cockroachdb"), *(stranger(f"z-{it}", "cockroachdb") for it in range(9))]
+    subject = injector(cluster)
+    await subject.preflight(KILL)
+    for seed in range(20):
+        assert (await subject.inject(KILL, Undo(cluster), Random(seed))).targets == ("books-cockroachdb-0",)
+    cluster.all[0] = replace(cluster.all[0], labels={**cluster.all[0].labels, UID: "of an earlier ledger"})
+    with pytest.raises(PreflightError, match="0 of 0"):
+        await subject.preflight(KILL)
+
+
+async def test_every_selector_of_a_cut_asks_for_the_ledgers_uid(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster()
+    seen_from(monkeypatch, WHOLE, WHOLE)
+    async with listening() as server:
+        subject = injector(cluster, sides=SIDES, nats=[address(server)])
+        await subject.inject(CUT, Undo(cluster), Random(1))
+        await subject.inject(Outage(Component.NATS), Undo(cluster), Random(1))
+    for made in cluster.stored.values():
+        for selector in (made["spec"]["selector"], made["spec"]["target"]["selector"]):
+            assert selector["labelSelectors"][UID] == "u"
+            assert "app.kubernetes.io/instance" not in selector["labelSelectors"]
+
+
+def of_somebody(spec: dict[str, Any], kind: str = "NetworkChaos", **more: Any) -> dict[str, Any]:
+    """An experiment that no run made."""
+    return {"kind": kind, "metadata": {"name": "theirs", "namespace": "ns", "labels": {}}, "spec": spec, **more}
+
+
+INSTANCE = {"labelSelectors": {"app.kubernetes.io/instance": "books"}}
+IDLE = {"conditions": [{"type": "AllInjected", "status": "True"}, {"type": "AllRecovered", "status": "True"}]}
+RECORDED = {"experiment": {"containerRecords": [{"id": "ns/books-nats-1/nats", "phase": "Injected"}]}}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "named"),
+    [
+        (of_somebody({"selector": INSTANCE}), "NetworkChaos theirs on pod books-cockroachdb-0 and 5 more"),
+        (of_somebody({"selector": INSTANCE}, status=IDLE), "and 5 more"),
+        (of_somebody({"selector": {}}, "StressChaos"), "StressChaos theirs on pod books-cockroachdb-0"),
+        (of_somebody({"selector": {"pods": {"ns": ["books-nats-2"]}}}, "PodChaos"), "theirs on pod books-nats-2"),
+        (of_somebody({"selector": {"pods": {"ns": ["x"]}}, "target": {"selector": INSTANCE}}), "and 5 more"),
+        (
+            of_somebody({"selector": {"expressionSelectors": [{"key": UID, "operator": "Exists"}]}}, "IOChaos"),
+            "IOChaos theirs",
+        ),
+        (of_somebody({"selector": {"labelSelectors": {"role": "bus"}}}, status=RECORDED), "theirs on pod books-nats-1"),
+    ],
+)
+async def test_somebody_elses_experiment_on_the_same_pods_is_named_and_left_alone(theirs: Any, named: str) -> None:
+    cluster = Cluster()
+    cluster.stored["theirs"] = theirs
+    with pytest.raises(PreflightError) as raised:
+        await injector(cluster).preflight(KILL)
+    assert named in str(raised.value)
+    plural = f"{theirs['kind'].lower()} theirs"
+    assert f"kubectl -n ns delete {plural}" in raised.value.next_step
+    assert list(cluster.stored) == ["theirs"]
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        of_somebody({"selector": {"labelSelectors": {"app": "web"}}}),
+        of_somebody({"selector": {"namespaces": ["elsewhere"], **INSTANCE}}),
+        of_somebody({"selector": {"pods": {"ns": ["web-0"]}, **INSTANCE}}),
+        of_somebody({"selector": {"pods": {"elsewhere": ["books-nats-0"]}}}),
+        of_somebody({"selector": {"expressionSelectors": [{"key": UID, "operator": "DoesNotExist"}]}}),
+        of_somebody({"selector": {"expressionSelectors": [{"key": UID, "operator": "NotIn", "values": ["u"]}]}}),
+        of_somebody({"selector": INSTANCE}, status={"conditions": [{"type": "Paused", "status": "True"}]}),
+        of_somebody({"selector": INSTANCE}, status={**IDLE, "experiment": {"desiredPhase": "Stop"}}),
+        of_somebody({"action": "pod-kill", "selector": INSTANCE}, "PodChaos", status=INJECTED),
+    ],
+)
+async def test_an_experiment_that_hits_no_pod_of_the_ledger_or_is_over_keeps_no_run_from_starting(theirs: Any) -> None:
+    cluster = Cluster()
+    cluster.stored["theirs"] = theirs
+    await injector(cluster).preflight(KILL)
+    assert list(cluster.stored) == ["theirs"]
+
+
+async def test_an_experiment_that_only_bears_the_ledgers_name_is_not_swept() -> None:
+    cluster = Cluster()
+    theirs = of_somebody({"selector": {"pods": {"ns": ["web-0"]}}})
+    theirs["metadata"]["labels"] = {LEDGER: "books"}
+    cluster.stored["theirs"] = theirs
+    subject = injector(cluster)
+    await subject.preflight(KILL)
+    await subject.heal(await subject.inject(KILL, Undo(cluster), Random(1)))
+    assert list(cluster.stored) == ["theirs"]
+
+
+async def test_a_kind_that_may_not_be_looked_at_keeps_no_run_from_starting() -> None:
+    class Strict(Cluster):
+        async def experiments(self, kind: str, labels: Mapping[str, str]) -> list[Experiment]:
+            if kind not in ("PodChaos", "NetworkChaos"):
+                raise KubernetesError("forbidden", 403)
+            return await super().experiments(kind, labels)
+
+    await injector(Strict()).preflight(KILL)

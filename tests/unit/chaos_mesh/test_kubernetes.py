@@ -7,40 +7,21 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import web
-from lightkube import AsyncClient, KubeConfig
-from lightkube.config.models import Cluster, User
 
-from chronicle_chaos.injectors import experiments
-from chronicle_chaos.injectors.experiments import Metadata, Selector
-from chronicle_chaos.injectors.kubernetes import KubernetesError, LightkubeKubernetes
+from chronicle_chaos.injectors.kubernetes import experiments
+from chronicle_chaos.injectors.kubernetes.client import KubeNamespace, KubernetesError
+from chronicle_chaos.injectors.kubernetes.experiments import Metadata, Selector
+from support.answering_api import answering
 
 Object = dict[str, Any]
 WANTED = experiments.partition(Metadata("cut", "ns", {"run": "r"}), Selector(["ns"]), Selector(["ns"]), 60)
 
 
 @asynccontextmanager
-async def kubernetes(answer: Callable[[str, str, Object], tuple[int, Object]]) -> AsyncIterator[LightkubeKubernetes]:
+async def kubernetes(answer: Callable[[str, str, Object], tuple[int, Object]]) -> AsyncIterator[KubeNamespace]:
     """The adapter on an API server that answers method, path and body."""
-
-    async def handle(request: web.Request) -> web.Response:
-        body = await request.json() if request.can_read_body else {}
-        status, document = answer(request.method, request.path, body)
-        return web.json_response(document, status=status)
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    cluster = Cluster(server=f"http://127.0.0.1:{runner.addresses[0][1]}")
-    config = KubeConfig.from_one(cluster=cluster, user=User())
-    subject = LightkubeKubernetes("ns", AsyncClient(config=config))
-    try:
-        yield subject
-    finally:
-        await subject.close()
-        await runner.cleanup()
+    async with answering(lambda request: answer(request.method, request.path, request.body or {})) as kube:
+        yield KubeNamespace("ns", kube)
 
 
 @pytest.mark.parametrize("allowed", [True, False])

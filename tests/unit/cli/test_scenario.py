@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from chronicle_chaos.options import silent
+from chronicle_chaos.local.patroni import wheels
+from chronicle_chaos.run.options import silent
 from chronicle_chaos.scenarios.catalogue import SCENARIOS
 from chronicle_chaos.scenarios.scenario import Scenario
 from chronicle_chaos.target import Target
 from chronicle_cli import scenario
 from chronicle_cli.local import demo
-from chronicle_cli.scenario_target import Local, must_suit, open_target
+from chronicle_cli.scenario_target import Local, database_of, must_suit, open_target
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +67,13 @@ def test_the_demo_refuses_the_same() -> None:
     assert refused(result, "too short for api-crash")
 
 
+def test_the_demo_says_what_will_happen_and_names_no_page_that_it_did_not_write() -> None:
+    result = CliRunner().invoke(demo, ["api-crash", "--database", "postgres"])
+    assert started(result)
+    assert "about five minutes" in result.output
+    assert "the page" not in result.output
+
+
 def test_what_is_known_of_the_target_counts_where_there_is_one(tmp_path: Path) -> None:
     Target("local", "http://127.0.0.1:1", {}, "postgresql").write(tmp_path / "target.json")
     assert started(run("--target", "target.json", "--duration", "12"))
@@ -75,14 +83,26 @@ def test_what_is_known_of_the_target_counts_where_there_is_one(tmp_path: Path) -
     ("arguments", "runs"),
     [
         (["--database", "postgres"], False),
-        ([], False),  # no binary: PostgreSQL
+        (["--database", "patroni"], True),
         (["nats-outage", "--database", "cockroach"], False),
         (["--database", "cockroach"], True),
     ],
 )
 def test_a_guarantee_that_no_scenario_tests_is_not_turned_off(arguments: list[str], runs: bool) -> None:
     result = run("--sabotage", "minority-rejection", *arguments)
-    assert started(result) if runs else refused(result, "network-partition alone", "chronicle fetch cockroach")
+    assert started(result) if runs else refused(result, "network-partition alone", "leave --database out")
+
+
+def test_replication_is_sabotaged_where_there_are_three_nodes_of_postgresql() -> None:
+    arguments = ["network-partition", "--sabotage", "synchronous-replication", "--database"]
+    assert started(run(*arguments, "patroni"))
+    assert refused(run(*arguments, "cockroach"), "is for --database patroni")
+
+
+def test_without_a_binary_the_database_is_postgresql_under_patroni_or_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert database_of(None, "auto") == "patroni"
+    monkeypatch.setattr(wheels, "PACKAGES", ("a_wheel_that_is_missing",))
+    assert database_of(None, "auto") == "postgresql"
 
 
 def test_sabotage_is_for_a_ledger_that_is_started_for_it(tmp_path: Path) -> None:
@@ -129,4 +149,4 @@ def test_the_list_says_how_short_a_window_may_be() -> None:
 
 
 def test_without_a_wish_for_a_window_every_scenario_suits() -> None:
-    must_suit([], quorum=True, duration=None, sabotage=None)
+    must_suit([], "cockroachdb", duration=None, sabotage=None)

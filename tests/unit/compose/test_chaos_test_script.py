@@ -21,6 +21,18 @@ TOOLS = ("bash", "sh", "env", "dirname", "mktemp", "mkdir", "rm", "sed", "tail",
 
 DOCKER = """#!/bin/sh
 case "$1 $2" in
+  "compose config")
+    [ -n "${CHRONICLE_PORT-}" ] || [ ! -e .env ] || . ./.env
+    echo '{"name": "'${COMPOSE_PROJECT_NAME:-chronicle}'", "services": {"chronicle-lb": {"ports":'
+    echo '[{"host_ip": "127.0.0.1", "published": "'${CHRONICLE_PORT:-8080}'"}]}}}' ;;
+  "compose --profile") [ ! -e "$STATE/no-build" ] || { echo "no network" >&2; exit 1; }; : > "$STATE/helper" ;;
+  "image inspect") [ -e "$STATE/helper" ] ;;
+  "ps --all")
+    [ ! -e "$STATE/no-stack" ] || exit 0
+    case "$*" in *"project=${COMPOSE_PROJECT_NAME:-chronicle} "*) ;; *) exit 0 ;; esac
+    for it in cockroach-1 cockroach-2 cockroach-3 nats-1 nats-2 nats-3 api-1 api-2 api-3 relay projector; do
+      echo "chronicle-$it ${COMPOSE_PROJECT_NAME:-chronicle}-$it"
+    done ;;
   "info "*) [ ! -e "$STATE/daemon-dead" ] ;;
   "version "*) echo 27.0 ;;
   "container inspect")
@@ -35,7 +47,12 @@ esac
 """
 
 # Takes signals as the engine does: healing takes its time, and a second signal does not cut it short.
-ENGINE = """#!{python}
+# What it is asked before the run is asked of the real one.
+FIRST = """
+if [ "$1" = compose-target ]; then exec {python} -c 'from chronicle_cli.main import main; main()' "$@"; fi
+"""
+
+ENGINE = """
 import asyncio, signal, sys
 async def main():
     heard, asked = [], asyncio.Event()
@@ -93,11 +110,16 @@ class Checkout:
             (self.bin / tool).symlink_to(str(shutil.which(tool)))
         self.program(self.bin / "docker", DOCKER)
         self.program(venv / "python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-        self.program(venv / "chronicle", ENGINE.replace("{python}", sys.executable))
+        self.engine("exec {python} - \"$@\" 3<&0 <<'END'" + ENGINE + "END\n")
 
     def program(self, path: Path, text: str) -> None:
         path.write_text(text)
         path.chmod(0o755)
+
+    def engine(self, text: str) -> None:
+        """Have a run do this."""
+        whole = "#!/bin/sh" + FIRST + text
+        self.program(self.folder / ".venv/bin/chronicle", whole.replace("{python}", sys.executable))
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         def as_typed() -> None:
@@ -152,12 +174,13 @@ def test_a_container_that_has_ended_is_named_at_once(checkout: Checkout) -> None
 
 
 @pytest.mark.parametrize(
-    "line", ["CHRONICLE_PORT={}", "export CHRONICLE_PORT = '{}' # mine", 'OTHER=1\nCHRONICLE_PORT="{}"\nLAST=1']
+    "line", ["CHRONICLE_PORT={}", "export CHRONICLE_PORT='{}' # mine", 'OTHER=1\nCHRONICLE_PORT="{}"\nLAST=1']
 )
 def test_the_port_is_the_one_that_compose_takes_from_the_same_file(checkout: Checkout, port: int, line: str) -> None:
     (checkout.folder / ".env").write_text(line.format(port) + "\n")
     (checkout.state / "created-chronicle-api-3").touch()  # whose turn comes in a moment
-    checkout.program(checkout.folder / ".venv/bin/chronicle", '#!/bin/sh\ncat "$4"\n')
+    (checkout.state / "helper").touch()
+    checkout.engine('cat "$4"\n')
     status, said = checkout.run()
     assert status == 0, said
     assert json.loads(said)["url"] == f"http://127.0.0.1:{port}"
@@ -165,8 +188,29 @@ def test_the_port_is_the_one_that_compose_takes_from_the_same_file(checkout: Che
 
 def test_the_environment_goes_before_the_file(checkout: Checkout, port: int) -> None:
     (checkout.folder / ".env").write_text("CHRONICLE_PORT=1\n")
-    checkout.program(checkout.folder / ".venv/bin/chronicle", "#!/bin/sh\nexit 3\n")
+    checkout.engine("exit 3\n")
+    (checkout.state / "helper").touch()
     assert checkout.run(CHRONICLE_PORT=str(port)) == (3, "")
+
+
+def test_the_project_is_the_one_that_compose_is_told(checkout: Checkout, port: int) -> None:
+    checkout.engine('cat "$4"\n')
+    (checkout.state / "helper").touch()
+    status, said = checkout.run(CHRONICLE_PORT=str(port), COMPOSE_PROJECT_NAME="second")
+    assert status == 0, said
+    assert json.loads(said)["details"] == {"project": "second"}
+
+
+def test_what_cuts_regions_apart_is_built_before_anything_is_broken(checkout: Checkout, port: int) -> None:
+    checkout.engine('cat "$4"\n')
+    (checkout.state / "no-build").touch()
+    status, said = checkout.run(CHRONICLE_PORT=str(port))
+    assert status == 2
+    assert "chronicle-cut:dev cannot be built (no network); run `make image`" in said
+    (checkout.state / "no-build").unlink()
+    status, said = checkout.run(CHRONICLE_PORT=str(port))
+    assert status == 0, said
+    assert said.count("building chronicle-cut:dev") == 1
 
 
 SIGNALS: dict[str, Callable[[int], None]] = {
@@ -204,8 +248,8 @@ def test_asking_twice_to_stop_does_not_cut_the_healing_short(checkout: Checkout,
 
 def test_stopped_before_anything_was_broken_it_is_aborted(checkout: Checkout) -> None:
     checkout.program(
-        checkout.folder / ".venv/bin/python",
-        f'#!/bin/sh\n[ "$1" = -c ] && exit 0\necho waiting\nexec {sys.executable} -c "import time; time.sleep(30)"\n',
+        checkout.folder / ".venv/bin/chronicle",
+        f'#!/bin/sh\necho waiting\nexec {sys.executable} -c "import time; time.sleep(30)"\n',
     )
     script = checkout.start()
     assert script.stdout is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chronicle_chaos.injectors.compose_cut import CHAIN, INET6, REMOVE, insertion
+from chronicle_chaos.injectors.compose.cut import CHAIN, INET6, REMOVE, insertion
 
 # Rules are lines of a file; `-D` and `-X` fail where there is nothing to delete, as iptables does.
 IPTABLES = """#!/bin/sh

@@ -6,12 +6,18 @@ from random import Random
 
 import pytest
 
-from chronicle_chaos.faults import Component, Crashes, NodeKill, Outage, Partition
-from chronicle_chaos.injection import CleanupFailed, Injection, InjectionError, PreflightError
-from chronicle_chaos.injectors import compose
-from chronicle_chaos.injectors.compose import ComposeInjector
-from chronicle_chaos.injectors.compose_cut import Cut
-from chronicle_chaos.injectors.compose_names import CONTAINERS, REGIONS
+from chronicle_chaos.faults import crashes as crashing
+from chronicle_chaos.faults.crashes import Crashes
+from chronicle_chaos.faults.fault import Component
+from chronicle_chaos.faults.kill import NodeKill
+from chronicle_chaos.faults.outage import Outage
+from chronicle_chaos.faults.partition import Partition
+from chronicle_chaos.injectors.compose import hands as compose
+from chronicle_chaos.injectors.compose.cut import Cut
+from chronicle_chaos.injectors.compose.injector import ComposeInjector
+from chronicle_chaos.injectors.compose.names import CONTAINERS, REGIONS
+from chronicle_chaos.injectors.compose.probes import Probes
+from chronicle_chaos.injectors.injection import CleanupFailed, Injection, InjectionError, PreflightError
 from support.fake_control import Undone
 from support.fake_docker import FakeDocker, Stack
 
@@ -22,11 +28,13 @@ MINORITY = set(REGIONS["region-b"])
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A crashed container is away for a moment only."""
     monkeypatch.setattr(compose, "DOWN_SECONDS", 0.01)
+    monkeypatch.setattr(crashing, "LATE_SECONDS", 0.05)
+    monkeypatch.setattr(crashing, "POLL_SECONDS", 0.01)
 
 
 def injector_of(stack: Stack) -> ComposeInjector:
     docker = FakeDocker(stack=stack)
-    return ComposeInjector(docker, Cut(docker, "helper"), patience=0.2)
+    return ComposeInjector(docker, Cut(docker, "helper"))
 
 
 async def test_a_killed_node_is_gone_and_its_port_too_until_it_is_healed() -> None:
@@ -124,10 +132,21 @@ async def test_a_crash_that_could_not_be_done_is_shown_not_to_be() -> None:
     stack = Stack()
     injector = injector_of(stack)
     crash = await injector.inject(Crashes(Component.API, times=4), Undone(), Random(1))
-    stack.unready.add("chronicle-api-2")
+    stack.unready |= set(CONTAINERS[Component.API][1:])
     others = await injector.during(crash, 0.2)
     assert [(o.subject, o.shows_fault) for o in others] == [(f"crash {n}", False) for n in (2, 3, 4)]
-    assert "chronicle-api-2 was not ready" in others[0].after
+    assert f"1 of {len(CONTAINERS[Component.API])} instances were ready" in others[0].after
+    assert sum(call.startswith("kill ") for call in stack.calls) == 1
+
+
+async def test_an_instance_that_is_not_ready_is_not_the_one_that_crashes() -> None:
+    stack = Stack()
+    injector = injector_of(stack)
+    crash = await injector.inject(Crashes(Component.API, times=4), Undone(), Random(1))
+    stack.unready.add("chronicle-api-2")
+    others = await injector.during(crash, 0.2)
+    assert [o.shows_fault for o in others] == [True] * 3
+    assert not any(o.subject.startswith("chronicle-api-2,") for o in others)
 
 
 async def test_a_container_that_does_not_start_keeps_no_other_down() -> None:
@@ -142,7 +161,7 @@ async def test_a_container_that_does_not_start_keeps_no_other_down() -> None:
     assert stack.stopped == {"chronicle-nats-1"}
     assert "chronicle-nats-1: docker start chronicle-nats-1: cannot start" in str(left.value)
     assert "the cut in chronicle-api-3" in str(left.value)
-    assert left.value.next_step == "docker restart chronicle-api-3; docker start chronicle-nats-1"
+    assert left.value.next_step == "docker compose restart chronicle-api-3; docker compose start chronicle-nats-1"
 
 
 async def test_two_that_do_not_start_are_one_command() -> None:
@@ -151,7 +170,7 @@ async def test_two_that_do_not_start_are_one_command() -> None:
     outage = await injector.inject(Outage(Component.NATS), Undone(), Random(1))
     with pytest.raises(CleanupFailed) as left:
         await injector.heal(outage)
-    assert left.value.next_step == "docker start chronicle-nats-1 chronicle-nats-3"
+    assert left.value.next_step == "docker compose start chronicle-nats-1 chronicle-nats-3"
 
 
 @pytest.mark.parametrize("fault", [NodeKill(Component.COCKROACH), Outage(Component.NATS), Partition()])
@@ -166,8 +185,10 @@ async def test_preflight_sweeps_a_cut_that_a_killed_run_left_whatever_the_fault(
 async def test_a_fault_that_cuts_nothing_needs_no_helper_image() -> None:
     stack = Stack(helper_image=False)
     await injector_of(stack).preflight(Outage(Component.NATS))
-    with pytest.raises(PreflightError, match="cannot be pulled"):
+    with pytest.raises(PreflightError, match="there is no image helper") as refusal:
         await injector_of(stack).preflight(Partition())
+    assert "make image" in refusal.value.next_step
+    assert not any(call.startswith("pull") for call in stack.calls), "not in the middle of a run"
 
 
 async def test_where_a_holder_of_leases_is_unknown_none_is_killed() -> None:
@@ -178,3 +199,26 @@ async def test_where_a_holder_of_leases_is_unknown_none_is_killed() -> None:
     with pytest.raises(InjectionError, match="no CockroachDB node answers"):
         await injector_of(stack).inject(NodeKill(Component.COCKROACH), Undone(), Random(1))
     assert not any(call.startswith("kill") for call in stack.calls)
+
+
+async def test_a_database_that_closes_its_internal_tables_is_asked_to_open_them_for_the_question() -> None:
+    stack = Stack(closed=True)
+    asked = Probes(FakeDocker(stack=stack)), Probes(FakeDocker(stack=Stack()))
+    assert await asked[0].leases() == await asked[1].leases() != {}
+
+
+async def test_of_two_stacks_the_one_that_is_meant_is_broken_and_healed() -> None:
+    stack = Stack(project="second")
+    docker = FakeDocker(stack=stack, project="second")
+    injector = ComposeInjector(docker, Cut(docker, "helper"))
+    await injector.preflight(Partition())
+    cut = await injector.inject(Partition(), Undone(), Random(1))
+    assert (await injector.evidence(cut)).proven
+    await injector.heal(cut)
+    outage = await injector.inject(Outage(Component.NATS), Undone(), Random(1))
+    assert (await injector.evidence(outage)).proven
+    await injector.heal(outage)
+    assert (stack.cut, stack.stopped) == (set(), set())
+    other = FakeDocker(stack=stack, project="third")
+    with pytest.raises(PreflightError, match="the project third has no container"):
+        await ComposeInjector(other, Cut(other, "helper")).preflight(Partition())

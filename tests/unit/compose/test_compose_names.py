@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from chronicle_chaos.faults import Component
-from chronicle_chaos.injectors.compose_cut import CHAIN, REMOVE, insertion
-from chronicle_chaos.injectors.compose_names import CONTAINERS, EVERY, REGIONS, compose_target
+from chronicle_chaos.faults.fault import Component
+from chronicle_chaos.injectors.compose.cut import CHAIN, HELPER_IMAGE, REMOVE, insertion
+from chronicle_chaos.injectors.compose.names import CONTAINERS, EVERY, REGIONS, compose_target
 
 ROOT = Path(__file__).parents[3]
 
@@ -23,12 +23,22 @@ def services() -> dict[str, Any]:
 
 
 def test_every_container_of_the_injector_is_a_service_of_that_name(services: dict[str, Any]) -> None:
-    assert all(services[name]["container_name"] == name for name in EVERY)
+    assert set(EVERY) <= set(services)
     assert {name for names in CONTAINERS.values() for name in names} <= set(EVERY)
 
 
+def test_two_projects_have_no_name_in_common(services: dict[str, Any]) -> None:
+    for service, told in services.items():
+        name = told.get("container_name", "")
+        short = service.removeprefix("chronicle")
+        assert not name or name == f"${{COMPOSE_PROJECT_NAME:-chronicle}}{short}", service
+    whole = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    assert not any((it or {}).get("name") for it in whole["volumes"].values())
+    assert "networks" not in whole, "with a subnet of its own, or a name, a second one could not be made"
+
+
 def test_no_service_but_the_balancer_and_the_one_shots_is_outside_the_regions(services: dict[str, Any]) -> None:
-    assert set(services) - set(EVERY) == {"chronicle-lb", "chronicle-init", "chronicle-migrate"}
+    assert set(services) - set(EVERY) == {"chronicle-lb", "chronicle-init", "chronicle-migrate", "chronicle-cut"}
 
 
 def test_each_node_and_instance_is_in_the_region_that_the_injector_says(services: dict[str, Any]) -> None:
@@ -59,6 +69,14 @@ def test_no_service_may_take_the_whole_machine(services: dict[str, Any]) -> None
     for name, service in services.items():
         assert service.get("mem_limit"), f"{name}: no limit of memory"
         assert service.get("cpus"), f"{name}: no limit of processors"
+
+
+def test_what_cuts_is_built_from_this_project_and_never_started(services: dict[str, Any]) -> None:
+    cut = services["chronicle-cut"]
+    assert (cut["build"]["target"], cut["profiles"]) == ("cut", ["cut"])
+    assert cut["image"] == HELPER_IMAGE
+    assert "\nFROM ${PYTHON_IMAGE} AS cut\n" in (ROOT / "Dockerfile").read_text()
+    assert "--target cut" in (ROOT / "scripts/build-image.sh").read_text()
 
 
 def test_the_target_reaches_each_region_through_the_one_port() -> None:

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from chronicle_chaos.injectors import compose_stack
-from chronicle_chaos.injectors.compose import ComposeInjector
-from chronicle_chaos.injectors.compose_cut import Cut
-from chronicle_chaos.injectors.compose_stack import StackDown, wait_until_well
+from chronicle_chaos.injectors.compose import stack as compose_stack
+from chronicle_chaos.injectors.compose.cut import Cut
+from chronicle_chaos.injectors.compose.injector import ComposeInjector
+from chronicle_chaos.injectors.compose.stack import StackDown, wait_until_well
 from support.fake_docker import FakeDocker, Stack
 
 

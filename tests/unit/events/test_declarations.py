@@ -12,8 +12,8 @@ from nats.js.api import StorageType
 from chronicle_ledger.events.backoff import Backoff, Pace
 from chronicle_ledger.events.event import Unreadable, decode
 from chronicle_ledger.events.feed import BadPosition, Position
-from chronicle_ledger.events.proof.check import Check, Result, overall
 from chronicle_ledger.events.stream import StreamSpec, grows, shrinkage, transactions
+from chronicle_ledger.proof.check import Check, Result, overall
 
 
 def test_a_stream_that_is_as_declared_neither_shrinks_nor_grows() -> None:
@@ -62,6 +62,33 @@ def test_pauses_grow_to_a_bound_and_begin_anew_after_success() -> None:
     assert max(pauses) > 0.5
     backoff.after_success()
     assert backoff.after_failure() <= 0.1
+
+
+class Edge(random.Random):
+    """Dice that always show the lower, or the upper, end of what is asked for."""
+
+    def __init__(self, *, upper: bool) -> None:
+        super().__init__()
+        self._upper = upper
+
+    def uniform(self, a: float, b: float) -> float:
+        return b if self._upper else a
+
+
+@pytest.mark.parametrize(
+    ("upper", "most", "pauses"),
+    [(False, 1.0, [0.05] * 6), (True, 1.0, [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]), (False, 0.04, [0.04] * 6)],
+)
+def test_a_pause_is_half_of_the_first_at_least_and_doubles_at_most(
+    upper: bool, most: float, pauses: list[float]
+) -> None:
+    backoff = Backoff(first=0.1, most=most, source=Edge(upper=upper))
+    assert [backoff.after_failure() for _ in range(6)] == pytest.approx(pauses)
+
+
+def test_nothing_waits_longer_than_two_seconds_after_a_failure_unless_it_says_so() -> None:
+    backoff = Backoff(source=random.Random(1))
+    assert 1.0 < max(backoff.after_failure() for _ in range(60)) <= 2.0
 
 
 def test_looking_slows_down_while_nothing_comes() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, Self, cast
 
 import psycopg
 import pytest
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
+import chronicle_ledger
 from chronicle_ledger.domain.errors import DatabaseUnavailable, LedgerError
 from chronicle_ledger.events import view_writer
 from chronicle_ledger.events.view_writer import ATTEMPTS, in_transaction
@@ -17,16 +20,25 @@ from chronicle_ledger.posting import runner
 from chronicle_ledger.posting.batch import Attempt
 from chronicle_ledger.posting.service import PostingService
 from chronicle_ledger.posting.work import Work
-from chronicle_ledger.store.failures import Failure, classify, connection_lost, refuses_content, sqlstate
+from chronicle_ledger.store.failures import (
+    Failure,
+    classify,
+    connection_lost,
+    refuses_content,
+    sqlstate,
+    too_large,
+)
 from chronicle_ledger.store.pool import Database
 from support.ledger_bench import account_named, codes, deposit
 
 CONFLICT, DUPLICATE, UNKNOWN, REFUSED = Failure.CONFLICT, Failure.DUPLICATE, Failure.UNKNOWN, Failure.REFUSED
+READ_ONLY, NO_SCHEMA = Failure.READ_ONLY, Failure.NO_SCHEMA
 
 STATES = {
     "40001": CONFLICT,  # serialization failure
     "40P01": CONFLICT,  # deadlock
     "55P03": CONFLICT,  # a lock was not available
+    "22012": CONFLICT,  # evaluated too long ago
     "23505": DUPLICATE,
     "40003": UNKNOWN,  # CockroachDB: the commit's result is ambiguous
     "57014": UNKNOWN,  # statement time-out: it may have been the commit
@@ -34,7 +46,8 @@ STATES = {
     "08003": UNKNOWN,
     "08006": UNKNOWN,
     "57P01": UNKNOWN,  # the server is shut down
-    "57P03": UNKNOWN,
+    "57P02": UNKNOWN,  # a server process crashed
+    "57P03": UNKNOWN,  # it starts
     "25P03": UNKNOWN,  # idle in transaction for too long
     "53300": UNKNOWN,  # too many connections
     "XX000": UNKNOWN,  # CockroachDB: lost quorum, among others
@@ -43,11 +56,13 @@ STATES = {
     "22021": REFUSED,  # not in the encoding
     "23502": REFUSED,  # not null
     "23514": REFUSED,  # check
-    "42P01": REFUSED,  # no such table
+    "25006": READ_ONLY,
+    "42P01": NO_SCHEMA,  # no such table
+    "42703": NO_SCHEMA,  # no such column
     "42501": REFUSED,  # no right to it
     "0A000": REFUSED,  # not implemented
 }
-LOST = {"08000", "08003", "08006", "57P01", "57P03"}
+LOST = {"08000", "08003", "08006", "57P01", "57P02", "57P03"}
 ABOUT_CONTENT = {"22003", "22021", "23502", "23514"}
 
 
@@ -91,15 +106,30 @@ def test_errors_without_a_sqlstate_come_from_the_driver_or_the_network(
     assert refuses_content(error) is content
 
 
+SILENT, _SERVER = os.pipe()
+"""Of a session to which the server says nothing."""
+
+
 class Pool:
     """Connections that do nothing, and how often all of them were replaced."""
 
     def __init__(self) -> None:
         self.drained = 0
 
-    @contextlib.asynccontextmanager
-    async def connection(self, **_: Any) -> AsyncIterator[Pool]:
-        yield self
+    async def getconn(self, **_: Any) -> Pool:
+        return self
+
+    async def putconn(self, _: Pool) -> None:
+        """Take it back."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End what was begun on it."""
+
+    def fileno(self) -> int:
+        return SILENT
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -108,9 +138,15 @@ class Pool:
     async def drain(self) -> None:
         self.drained += 1
 
+    async def close(self) -> None:
+        """Of a session that is of no use any longer."""
+
     def database(self) -> Database:
         return Database(cast("Any", self), statement_timeout=3.0)
 
+
+Fail = Callable[[int, list[Any]], str | psycopg.Error | None]
+"""The SQLSTATE or the error by which an attempt fails, by its number and its commands."""
 
 ORDERS = [deposit(f"key {number}", account_named(f"account {number}"), 1) for number in range(2)]
 
@@ -118,7 +154,7 @@ ORDERS = [deposit(f"key {number}", account_named(f"account {number}"), 1) for nu
 class Attempts:
     """Stands for the attempts of the posting engine at a batch: fails as told, and notes which commands were in it."""
 
-    def __init__(self, fail: Callable[[int, list[Any]], str | None]) -> None:
+    def __init__(self, fail: Fail) -> None:
         self.batches: list[list[Any]] = []
         self._fail = fail
 
@@ -126,7 +162,7 @@ class Attempts:
         commands = [command.id for work in works for command in work.commands]
         self.batches.append(commands)
         if state := self._fail(len(self.batches), commands):
-            raise failed(state)
+            raise failed(state) if isinstance(state, str) else state
         return Attempt([(work, [AnsweredAtLast("posted")]) for work in works], [])
 
 
@@ -136,9 +172,7 @@ class AnsweredAtLast(LedgerError):
     code = "posted"
 
 
-async def _post(
-    monkeypatch: pytest.MonkeyPatch, commands: int, fail: Callable[[int, list[Any]], str | None]
-) -> tuple[Attempts, dict[str, int], Pool]:
+async def _post(monkeypatch: pytest.MonkeyPatch, commands: int, fail: Fail) -> tuple[Attempts, dict[str, int], Pool]:
     attempts, pool = Attempts(fail), Pool()
     monkeypatch.setattr(runner, "attempt_batch", attempts)
     service = PostingService(pool.database())
@@ -148,7 +182,9 @@ async def _post(
     return attempts, dict(codes(results)), pool
 
 
-@pytest.mark.parametrize("state", [state for state, meaning in STATES.items() if meaning is not REFUSED])
+@pytest.mark.parametrize(
+    "state", [state for state, meaning in STATES.items() if meaning not in (REFUSED, READ_ONLY, NO_SCHEMA)]
+)
 async def test_what_may_have_been_done_or_was_not_is_posted_again_under_the_same_key(
     monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
@@ -158,8 +194,50 @@ async def test_what_may_have_been_done_or_was_not_is_posted_again_under_the_same
     assert pool.drained == (state in LOST), "the other connections lead to the same server"
 
 
-async def test_a_batch_that_took_too_long_goes_on_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
-    attempts, answers, _ = await _post(monkeypatch, 2, lambda count, _: "57014" if count == 1 else None)
+async def test_what_a_read_only_session_refuses_is_tried_once_on_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts, answers, pool = await _post(monkeypatch, 2, lambda count, _: "25006" if count == 1 else None)
+    assert [len(batch) for batch in attempts.batches] == [2, 2]
+    assert answers == {"posted": 2}
+    assert pool.drained == 1, "the other sessions are as old"
+
+
+async def test_a_database_that_stays_read_only_is_said_to_be_after_two_attempts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempts, answers, pool = await _post(monkeypatch, 2, lambda *_: "25006")
+    assert [len(batch) for batch in attempts.batches] == [2, 2]
+    assert answers == {"database_read_only": 2}
+    assert pool.drained == 1, "not more than once a second"
+
+
+@pytest.mark.parametrize("state", ["42P01", "42703"])
+async def test_without_the_schema_nobody_waits(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    attempts, answers, _ = await _post(monkeypatch, 2, lambda *_: state)
+    assert len(attempts.batches) == 1, "a part of the batch would miss the table too"
+    assert answers == {"schema_missing": 2}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        failed("54000"),
+        failed("53200"),
+        psycopg.errors.InternalError_("command is too large: 70000000 bytes (max: 67108864)"),
+        psycopg.errors.ProtocolViolation("message size 17 MiB bigger than maximum allowed message size 16 MiB"),
+    ],
+)
+async def test_what_is_refused_for_its_size_goes_on_in_halves(
+    monkeypatch: pytest.MonkeyPatch, error: psycopg.Error
+) -> None:
+    assert too_large(error)
+    attempts, answers, _ = await _post(monkeypatch, 2, lambda count, _: error if count == 1 else None)
+    assert [len(batch) for batch in attempts.batches] == [2, 1, 1]
+    assert answers == {"posted": 2}
+
+
+@pytest.mark.parametrize("state", ["57014", "22012"])
+async def test_a_batch_that_took_too_long_goes_on_in_halves(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    attempts, answers, _ = await _post(monkeypatch, 2, lambda count, _: state if count == 1 else None)
     assert [len(batch) for batch in attempts.batches] == [2, 1, 1]
     assert answers == {"posted": 2}
 
@@ -219,3 +297,9 @@ class NoPause:
 
     def after_failure(self) -> float:
         return 0.0
+
+
+def test_no_code_decides_by_the_name_of_a_constraint() -> None:
+    package = Path(chronicle_ledger.__file__).parent
+    sources = [path for path in package.rglob("*.py") if "constraint_name" in path.read_text(encoding="utf-8")]
+    assert sources == [], "CockroachDB gives none with an error"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -17,7 +18,8 @@ ACCOUNTS = [UUID(int=number) for number in range(1, 4)]
 
 
 def entry(account: UUID, version: int, amount: int, balance: int, source: int | None = 0) -> ViewEntry:
-    return ViewEntry(account, "EUR", version, amount, 0, balance, 0, UUID(int=version), "transfer", NOW, NOW, source)
+    txn = UUID(int=version)
+    return ViewEntry(account, "EUR", version, amount, 0, balance, 0, txn, "transfer", NOW, NOW, "tests", source)
 
 
 def history(account: UUID, amounts: list[int]) -> list[ViewEntry]:
@@ -72,3 +74,23 @@ def test_a_balance_that_does_not_follow_is_a_contradiction_unless_the_ledger_say
 def test_without_the_rule_a_repeated_message_counts_twice() -> None:
     once = history(ACCOUNTS[0], [5])
     assert project_blindly({}, once + once).applied[ACCOUNTS[0]][-1].balance_after == 10
+    held = [replace(entry(ACCOUNTS[0], 1, 0, 0), held=3, held_after=3)] * 2
+    added = project_blindly({ACCOUNTS[0]: ViewState(4, 7, 1)}, held).applied[ACCOUNTS[0]]
+    assert [(e.balance_after, e.held_after) for e in added] == [(7, 4), (7, 7)]
+
+
+def test_what_is_held_has_to_follow_too_and_both_sums_are_named() -> None:
+    known = {ACCOUNTS[0]: ViewState(1, 1, 2)}
+    right = replace(entry(ACCOUNTS[0], 2, 5, 6), held=4, held_after=6)
+    assert isinstance(project(known, [right]), Projection)
+    result = project(known, [replace(right, held_after=7)])
+    assert isinstance(result, Contradiction)
+    assert "says balance 6 and held 7; what is before it makes 6 and 6" in result.reason
+
+
+def test_of_two_messages_with_one_version_the_first_counts_and_before_both_what_the_ledger_says() -> None:
+    one, two = entry(ACCOUNTS[0], 1, 5, 5, source=1), entry(ACCOUNTS[0], 1, 5, 5, source=0)
+    for messages, source in (([one, two], 0), ([one, two, entry(ACCOUNTS[0], 1, 5, 5, source=None)], None)):
+        result = project({}, messages)
+        assert isinstance(result, Projection)
+        assert [it.source for it in result.applied[ACCOUNTS[0]]] == [source]

@@ -26,6 +26,7 @@ class Server:
         self.waiting = waiting
         self.deaf = False
         self.requests = 0
+        self.asked: dict[str, int] = {}
         self._delivered: deque[Msg] = deque()
 
     def new_inbox(self) -> str:
@@ -37,7 +38,8 @@ class Server:
 
     async def publish(self, subject: str, payload: bytes, *, reply: str) -> None:
         self.requests += 1
-        taken = 0 if self.deaf else min(json.loads(payload)["batch"], self.waiting)
+        self.asked = json.loads(payload)
+        taken = 0 if self.deaf else min(self.asked["batch"], self.waiting)
         self.waiting -= taken
         self._delivered += [Msg(self, "chronicle.txn.0", reply, b"{}") for _ in range(taken)]  # type: ignore[arg-type]
 
@@ -116,3 +118,21 @@ async def test_after_a_reconnection_it_asks_again_at_once(clock: Clock) -> None:
     puller = await with_a_lost_request(server)
     server.stats["reconnects"] += 1
     assert await pulled(puller, 5) == 5 * BATCH
+
+
+async def test_a_batch_of_large_messages_is_bounded_by_their_bytes() -> None:
+    server = Server(waiting=BATCH)
+    puller = Puller(server, "CHRONICLE", "projector", BATCH, max_bytes=6)  # type: ignore[arg-type]
+    await puller.open()
+    assert [len(await puller.next(0.0001)) for _ in range(4)] == [3, 3, 3, 1], "messages of two bytes each"
+    assert server.asked["max_bytes"] == 6, "the server sends no more either"
+
+
+async def test_without_a_request_ahead_the_next_one_waits_for_the_last_message() -> None:
+    server = Server(waiting=25)
+    puller = Puller(server, "CHRONICLE", "feed", BATCH, ahead=False)  # type: ignore[arg-type]
+    await puller.open()
+    assert len(await puller.next(1.0)) == BATCH
+    assert server.requests == 1
+    assert len(await puller.next(1.0)) == BATCH
+    assert server.requests == 2

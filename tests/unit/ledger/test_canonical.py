@@ -35,8 +35,9 @@ def test_what_json_cannot_say_is_refused() -> None:
 
 def test_a_moment_has_one_spelling_whatever_its_zone() -> None:
     moment = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
-    assert timestamp(moment) == "2026-01-31T09:00:00.000000Z"
-    assert timestamp(moment.astimezone(timezone(timedelta(hours=5)))) == "2026-01-31T09:00:00.000000Z"
+    for spelt in (moment.astimezone(timezone(timedelta(hours=5))), moment):
+        timestamp.cache_clear()  # equal moments are one to the cache
+        assert timestamp(spelt) == "2026-01-31T09:00:00.000000Z"
 
 
 def test_array_literals_are_quoted() -> None:
@@ -48,4 +49,4 @@ def test_array_literals_are_quoted() -> None:
 
 def test_a_migration_is_cut_at_semicolons_that_end_lines_and_not_in_comments() -> None:
     migration = Migration(1, "x", "-- one; two;\nCREATE TABLE a (b INT8);\n\nCREATE TABLE c (d TEXT);\n")
-    assert migration.statements == ["CREATE TABLE a (b INT8)", "CREATE TABLE c (d TEXT);"]
+    assert migration.statements("cockroachdb") == ["CREATE TABLE a (b INT8)", "CREATE TABLE c (d TEXT);"]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chronicle_ledger.domain.account import Account, AccountKind, AccountStatus, system_account_ids
-from chronicle_ledger.domain.amounts import MAX_AMOUNT, MAX_BALANCE
+from chronicle_ledger.domain.amounts import BALANCE_LIMIT, MAX_AMOUNT, MAX_BALANCE, MIN_BALANCE
 from chronicle_ledger.domain.audit import audit
 from chronicle_ledger.domain.book import Book, NotLoaded
 from chronicle_ledger.domain.commands import (
@@ -51,24 +51,33 @@ from chronicle_ledger.domain.errors import (
 )
 from chronicle_ledger.domain.evaluate import check, evaluate
 from chronicle_ledger.domain.hashing import ledger_head, recompute
-from chronicle_ledger.domain.transaction import HoldState, Transaction, TransactionKind
+from chronicle_ledger.domain.holds import as_placed, expire_ended
+from chronicle_ledger.domain.transaction import Hold, HoldState, Transaction, TransactionKind
 
 NOW = datetime(2026, 1, 31, 9, 0, tzinfo=UTC)
 IDS = [uuid.uuid5(uuid.NAMESPACE_URL, f"account {i}") for i in range(4)]
 
 
 class Ledger:
-    """A book with everything loaded, and the transactions that were posted to it."""
+    """A book with everything loaded, and the transactions that were posted to it. `swept`: no hold of it is over."""
 
-    def __init__(self, *, currencies: tuple[str, ...] = ("EUR", "EUR", "EUR", "EUR"), floor: int | None = 0) -> None:
-        self.book = Book(loaded={*IDS, *system_account_ids("EUR"), *system_account_ids("USD")})
+    def __init__(
+        self,
+        *,
+        currencies: tuple[str, ...] = ("EUR", "EUR", "EUR", "EUR"),
+        floor: int | None = 0,
+        swept: bool = True,
+    ) -> None:
+        self.book = Book(
+            loaded={*IDS, *system_account_ids("EUR"), *system_account_ids("USD")}, swept=set(IDS) if swept else set()
+        )
         self.posted: list[Transaction] = []
         for index, currency in enumerate(currencies):
             self.post(OpenAccount, account_id=IDS[index], currency=currency, floor=floor)
 
     def post(self, cls: type[Command], *, now: datetime = NOW, **fields: Any) -> Transaction:
         """Evaluate a command as the engine does, and apply it."""
-        command = cls(id=uuid.uuid4(), fingerprint=fingerprint(repr(fields).encode()), **fields)
+        command = cls(id=uuid.uuid4(), fingerprint=fingerprint(repr(fields).encode()), posted_by="tests", **fields)
         check(command)
         outcome = evaluate(self.book, command, now)
         self.book.apply(outcome)
@@ -155,7 +164,7 @@ def test_random_commands_keep_the_books_sound_and_match_a_model(steps: list[tupl
     assert sum(account.balance for account in ledger.book.accounts.values()) == 0
 
 
-@pytest.mark.parametrize("field", ["kind", "posted_at", "metadata", "fingerprint", "id", "entries"])
+@pytest.mark.parametrize("field", ["kind", "posted_at", "posted_by", "metadata", "fingerprint", "id", "entries"])
 def test_a_transaction_changed_in_any_field_no_longer_has_its_hash(field: str) -> None:
     ledger = Ledger()
     ledger.deposit(0, 100)
@@ -163,6 +172,7 @@ def test_a_transaction_changed_in_any_field_no_longer_has_its_hash(field: str) -
     changed: dict[str, Any] = {
         "kind": TransactionKind.JOURNAL,
         "posted_at": posted.posted_at + timedelta(microseconds=1),
+        "posted_by": None,
         "metadata": {"note": "never said"},
         "fingerprint": bytes(32),
         "id": uuid.uuid4(),
@@ -209,9 +219,34 @@ def test_time_never_runs_backwards_on_an_account() -> None:
 def test_a_key_belongs_to_its_first_request() -> None:
     ledger = Ledger()
     posted = ledger.deposit(0, 1)
-    assert ledger.book.replay(posted.id, posted.fingerprint) is posted
+    again = Command(id=posted.id, fingerprint=posted.fingerprint, posted_by="tests")
+    assert ledger.book.replay(again) is posted
     with pytest.raises(IdempotencyKeyReused):
-        ledger.book.replay(posted.id, b"other")
+        ledger.book.replay(replace(again, fingerprint=b"other"))
+
+
+@pytest.mark.parametrize(
+    ("posted_by", "shared", "met"),
+    [(None, True, True), ("tests", True, True), ("another", True, False), (None, False, False)],
+)
+def test_a_former_id_is_the_callers_where_its_poster_is_unknown_or_the_same(
+    posted_by: str | None, *, shared: bool, met: bool
+) -> None:
+    ledger = Ledger()
+    posted = replace(ledger.deposit(0, 1), posted_by=posted_by)
+    ledger.book.transactions[posted.id] = posted
+    ledger.book.keys_shared_until = NOW if shared else None
+    asked = Command(id=uuid.uuid4(), former_id=posted.id, fingerprint=posted.fingerprint, posted_by="tests")
+    assert ledger.book.replay(asked) == (posted if met else None)
+    assert ledger.book.identified(asked, NOW - timedelta(1)) is asked, "its former id is taken"
+
+
+def test_a_new_transaction_has_the_former_id_until_keys_cease_to_be_shared() -> None:
+    book = Book(keys_shared_until=NOW)
+    asked = Command(id=IDS[0], former_id=IDS[1], fingerprint=b"", posted_by="tests")
+    assert book.identified(asked, NOW - timedelta(microseconds=1)) == replace(asked, id=IDS[1], former_id=None)
+    assert book.copy().identified(asked, NOW) is asked
+    assert Book().identified(asked, NOW) is asked
 
 
 def test_journals_balance_in_each_currency() -> None:
@@ -223,7 +258,7 @@ def test_journals_balance_in_each_currency() -> None:
     assert refused.value.figures == {"currency": "USD", "sum": 1}
     with pytest.raises(CurrencyMismatch):
         ledger.transfer(0, 2, 5)
-    with pytest.raises(CurrencyMismatch):
+    with pytest.raises(CurrencyMismatch, match=rf"^Account {IDS[0]} is in EUR, not USD\.$"):
         ledger.post(PostEntries, kind=TransactionKind.JOURNAL, legs=(Leg(IDS[0], -5, "USD"), Leg(IDS[1], 5)))
 
 
@@ -237,11 +272,151 @@ def test_amounts_out_of_range_are_refused(amount: int) -> None:
         Ledger().post(PlaceHold, account_id=IDS[0], amount=amount)
 
 
-def test_a_balance_stays_a_64_bit_integer() -> None:
+def test_a_balance_stays_within_its_limit_and_the_way_back_is_open() -> None:
     ledger = Ledger(floor=None)
-    ledger.book.accounts[IDS[0]] = replace(ledger.account(0), balance=MAX_BALANCE)
-    with pytest.raises(BalanceOutOfRange):
+    ledger.book.accounts[IDS[0]] = replace(ledger.account(0), balance=BALANCE_LIMIT - 1)
+    ledger.transfer(1, 0, 1)
+    with pytest.raises(BalanceOutOfRange) as refused:
         ledger.transfer(1, 0, 1)
+    assert refused.value.figures == {"account_id": str(IDS[0]), "limit": BALANCE_LIMIT}
+    ledger.book.accounts[IDS[2]] = replace(ledger.account(2), balance=MIN_BALANCE)
+    with pytest.raises(BalanceOutOfRange):
+        ledger.transfer(2, 3, 1)
+    ledger.transfer(0, 2, 1)
+    assert (ledger.account(0).balance, ledger.account(2).balance) == (BALANCE_LIMIT - 1, MIN_BALANCE + 1)
+
+
+def test_what_is_held_and_what_is_available_stay_64_bit_integers() -> None:
+    ledger = Ledger(floor=None)
+    for _ in range(1024):
+        ledger.post(PlaceHold, account_id=IDS[0], amount=MAX_AMOUNT)
+    with pytest.raises(BalanceOutOfRange):
+        ledger.post(PlaceHold, account_id=IDS[0], amount=MAX_AMOUNT)
+    ledger.post(PlaceHold, account_id=IDS[0], amount=1023)
+    assert ledger.account(0).held == MAX_BALANCE
+    ledger.transfer(0, 1, 1)
+    assert ledger.account(0).available == MIN_BALANCE
+    with pytest.raises(BalanceOutOfRange):
+        ledger.transfer(0, 1, 1)
+    ledger.transfer(1, 0, 1)
+    assert audit(ledger.book.accounts, ledger.posted) == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_deposits_of_any_number_and_size_leave_every_outside_account_within_the_limit(data: st.DataObject) -> None:
+    ledger = Ledger(floor=None)
+    outside = system_account_ids("EUR")
+    for id_ in outside:
+        filled = data.draw(st.sampled_from([0, -BALANCE_LIMIT, -BALANCE_LIMIT + MAX_AMOUNT, BALANCE_LIMIT]))
+        ledger.book.accounts[id_] = replace(ledger.book.accounts[id_], balance=filled)
+    before = sum(account.balance for account in ledger.book.accounts.values())
+    room = sum((ledger.book.accounts[id_].balance + BALANCE_LIMIT) // MAX_AMOUNT for id_ in outside)
+    for number in range(12):
+        if number < room:
+            ledger.deposit(number % 4, MAX_AMOUNT)
+        else:
+            with pytest.raises(BalanceOutOfRange):
+                ledger.deposit(number % 4, MAX_AMOUNT)
+    assert all(abs(ledger.book.accounts[id_].balance) <= BALANCE_LIMIT for id_ in outside)
+    assert sum(account.balance for account in ledger.book.accounts.values()) == before
+
+
+def test_money_comes_from_the_outside_account_that_faces_the_customer_while_that_has_room() -> None:
+    ledger = Ledger()
+    facing = system_account_ids("EUR")[IDS[0].int % 8]
+    assert {e.account_id for e in ledger.deposit(0, 5).entries} == {IDS[0], facing}
+    ledger.book.accounts[facing] = replace(ledger.book.accounts[facing], balance=-BALANCE_LIMIT)
+    following = system_account_ids("EUR")[(IDS[0].int + 1) % 8]
+    assert {e.account_id for e in ledger.deposit(0, 5).entries} == {IDS[0], following}
+    ledger.book.accounts[facing] = replace(ledger.book.accounts[facing], balance=BALANCE_LIMIT)
+    hold = ledger.post(PlaceHold, account_id=IDS[0], amount=5)
+    assert {e.account_id for e in ledger.post(CaptureHold, hold_id=hold.id).entries} == {IDS[0], following}
+
+
+@pytest.mark.parametrize("status", [AccountStatus.FROZEN, AccountStatus.CLOSED])
+def test_frozen_and_closed_accounts_take_no_holds(status: AccountStatus) -> None:
+    ledger = Ledger(floor=None)
+    ledger.post(UpdateAccount, account_id=IDS[0], status=status)
+    with pytest.raises((AccountFrozen, AccountClosed)) as refused:
+        ledger.post(PlaceHold, account_id=IDS[0], amount=1)
+    assert refused.value.code == f"account_{status.value}"
+
+
+def test_what_changes_an_account_later_in_its_batch_leaves_its_beginning_as_it_was() -> None:
+    ledger = Ledger()
+    later = NOW + timedelta(seconds=1)
+    ledger.post(UpdateAccount, account_id=IDS[0], account_metadata={"a": 1}, now=later)
+    account = ledger.account(0)
+    assert (account.created_at, account.updated_at) == (NOW, later)
+
+
+def test_an_account_that_was_not_looked_for_cannot_be_opened_blindly() -> None:
+    ledger = Ledger(currencies=())
+    ledger.book.loaded.discard(IDS[0])
+    with pytest.raises(NotLoaded) as missing:
+        ledger.post(OpenAccount, account_id=IDS[0], currency="EUR")
+    assert missing.value.account_ids == {IDS[0]}
+
+
+def test_a_hold_ends_counted_from_the_moment_of_its_posting() -> None:
+    ledger = Ledger()
+    later = NOW + timedelta(seconds=30)
+    ledger.post(PostEntries, kind=TransactionKind.DEPOSIT, legs=(Leg(IDS[0], 10),), now=later)
+    hold = ledger.post(PlaceHold, account_id=IDS[0], amount=1, lasts=timedelta(seconds=60))
+    assert hold.posted_at == later
+    assert as_placed(hold) == ledger.book.holds[hold.id]
+    assert ledger.book.holds[hold.id] == Hold(
+        hold.id, IDS[0], None, 1, 0, HoldState.PENDING, later + timedelta(seconds=60)
+    )
+    assert ledger.book.holds[hold.id].expires_at == later + timedelta(seconds=60)
+    assert hold.details["expires_at"] == "2026-01-31T09:01:30.000000Z"
+    with pytest.raises(HoldNotPending):
+        ledger.post(CaptureHold, hold_id=hold.id, now=later + timedelta(seconds=60))
+    ledger.post(CaptureHold, hold_id=hold.id, now=later + timedelta(seconds=59))
+
+
+@pytest.mark.parametrize(
+    ("cls", "fields"),
+    [
+        (PostEntries, {"kind": TransactionKind.WITHDRAWAL, "legs": (Leg(IDS[0], -60),)}),
+        (PlaceHold, {"account_id": IDS[0], "amount": 60}),
+        (UpdateAccount, {"account_id": IDS[0], "floor": 60}),
+    ],
+)
+def test_a_hold_that_is_over_is_looked_for_where_it_decides_and_no_longer_counts(
+    cls: type[Command], fields: dict[str, Any]
+) -> None:
+    ledger = Ledger(swept=False)
+    ledger.deposit(0, 100)
+    over = ledger.post(PlaceHold, account_id=IDS[0], amount=50, lasts=timedelta(seconds=5))
+    ledger.post(PlaceHold, account_id=IDS[0], amount=20, lasts=timedelta(seconds=15))
+    ledger.transfer(0, 1, 1)
+    ledger.transfer(1, 0, 1)
+    later = NOW + timedelta(seconds=10)
+    with pytest.raises(NotLoaded) as missing:
+        ledger.post(cls, now=later, **fields)
+    assert missing.value.ended_on == {IDS[0]}
+    expired = expire_ended(ledger.book, list(ledger.book.holds.values()), later)
+    ledger.book.swept.add(IDS[0])
+    assert [(o.transaction.hold_id, o.transaction.posted_by) for o in expired] == [(over.id, "chronicle")]
+    ledger.posted.extend(outcome.transaction for outcome in expired)
+    ledger.post(cls, now=later, **fields)
+    with pytest.raises(InsufficientFunds):
+        ledger.post(PostEntries, kind=TransactionKind.WITHDRAWAL, legs=(Leg(IDS[0], -81),), now=later)
+    assert audit(ledger.book.accounts, ledger.posted) == []
+    assert expire_ended(ledger.book, list(ledger.book.holds.values()), later) == []
+
+
+def test_an_account_with_nothing_but_a_hold_that_is_over_can_be_closed() -> None:
+    ledger = Ledger(floor=None, swept=False)
+    ledger.post(PlaceHold, account_id=IDS[0], amount=50, lasts=timedelta(seconds=5))
+    later = NOW + timedelta(seconds=5)
+    with pytest.raises(NotLoaded):
+        ledger.post(UpdateAccount, account_id=IDS[0], status=AccountStatus.CLOSED, now=later)
+    expire_ended(ledger.book, list(ledger.book.holds.values()), later)
+    ledger.post(UpdateAccount, account_id=IDS[0], status=AccountStatus.CLOSED, now=later)
+    assert ledger.account(0).status is AccountStatus.CLOSED
 
 
 def test_one_entry_alone_is_no_transaction() -> None:
@@ -294,7 +469,7 @@ def test_an_account_is_opened_once_with_the_outside_world_of_its_currency() -> N
 def test_a_hold_ends_once() -> None:
     ledger = Ledger()
     ledger.deposit(0, 100)
-    hold = ledger.post(PlaceHold, account_id=IDS[0], amount=50, destination_id=IDS[1], expires_at=NOW + timedelta(1))
+    hold = ledger.post(PlaceHold, account_id=IDS[0], amount=50, destination_id=IDS[1], lasts=timedelta(1))
     with pytest.raises(CaptureExceedsHold):
         ledger.post(CaptureHold, hold_id=hold.id, amount=51)
     with pytest.raises(HoldNotPending):
@@ -373,3 +548,30 @@ def test_a_refused_command_leaves_the_book_as_it_was(amount: int, floor: int) ->
         assert amount > -floor
     else:
         assert ledger.account(0).balance == -amount >= floor
+
+
+@pytest.mark.parametrize("kind", ["transfer", "reversal", "update", "hold", "capture", "release"])
+def test_every_command_on_an_account_heeds_the_version_that_its_caller_expects(kind: str) -> None:
+    ledger = Ledger()
+    ledger.deposit(0, 100)
+    moved = ledger.transfer(0, 1, 10)
+    hold = ledger.post(PlaceHold, account_id=IDS[0], amount=10)
+    legs = (Leg(IDS[0], -1), Leg(IDS[1], 1))
+    commands: dict[str, tuple[type[Command], dict[str, Any]]] = {
+        "transfer": (PostEntries, {"kind": TransactionKind.TRANSFER, "legs": legs}),
+        "reversal": (Reverse, {"transaction_id": moved.id}),
+        "update": (UpdateAccount, {"account_id": IDS[0], "floor": 1}),
+        "hold": (PlaceHold, {"account_id": IDS[0], "amount": 1}),
+        "capture": (CaptureHold, {"hold_id": hold.id}),
+        "release": (ReleaseHold, {"hold_id": hold.id}),
+    }
+    cls, fields = commands[kind]
+    version = ledger.account(0).version
+    with pytest.raises(VersionConflict) as refused:
+        ledger.post(cls, expected_versions={IDS[0]: version - 1}, **fields)
+    assert refused.value.figures == {
+        "account_id": str(IDS[0]),
+        "expected_version": version - 1,
+        "version": version,
+    }
+    ledger.post(cls, expected_versions={IDS[0]: version}, **fields)

@@ -7,10 +7,13 @@ from random import Random
 
 import pytest
 
-from chronicle_chaos.faults import Component, Crashes, Outage
-from chronicle_chaos.injection import CleanupFailed, Injection
-from chronicle_chaos.injectors import local
-from chronicle_chaos.injectors.local import LocalInjector
+from chronicle_chaos.faults import crashes as crashing
+from chronicle_chaos.faults.crashes import Crashes
+from chronicle_chaos.faults.fault import Component
+from chronicle_chaos.faults.outage import Outage
+from chronicle_chaos.injectors.injection import CleanupFailed, Injection
+from chronicle_chaos.injectors.local import hands as local
+from chronicle_chaos.injectors.local.injector import LocalInjector
 from support.fake_control import TARGET, Cluster, FakeControl, Undone, an_instance
 
 FOUR_CRASHES = Crashes(Component.API, times=4)
@@ -34,14 +37,16 @@ def ready(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         return url in urls
 
     monkeypatch.setattr(local, "api_ready", api_ready)
-    monkeypatch.setattr(local, "LATE_SECONDS", 0.2)
+    monkeypatch.setattr(crashing, "LATE_SECONDS", 0.2)
     return urls
 
 
 async def test_every_crash_that_was_asked_for_is_done_or_shown_not_to_be(ready: set[str]) -> None:
     cluster = a_ledger()
     injector = injector_of(cluster)
+    ready.update(i.url for i in cluster.instances)
     crash = await injector.inject(FOUR_CRASHES, Undone(), Random(1))
+    ready.clear()
     nobody_is_ready = await injector.during(crash, 0.3)
     assert [(o.subject, o.shows_fault) for o in nobody_is_ready] == [(f"crash {n}", False) for n in (2, 3, 4)]
     ready.update(i.url for i in cluster.instances)
@@ -52,8 +57,9 @@ async def test_every_crash_that_was_asked_for_is_done_or_shown_not_to_be(ready: 
 async def test_a_crash_of_the_last_one_that_serves_is_not_done(ready: set[str]) -> None:
     cluster = Cluster([an_instance("api-1", 1), an_instance("api-2", 2)])
     injector = injector_of(cluster)
+    ready.update(i.url for i in cluster.instances)
     crash = await injector.inject(Crashes(Component.API, times=2), Undone(), Random(1))
-    ready.add("http://127.0.0.1:1")
+    ready.remove("http://127.0.0.1:2")
     (missing,) = await injector.during(crash, 0.3)
     assert not missing.shows_fault
     assert missing.after == "none was killed: 1 of 2 instances were ready, and one has to be left"
@@ -62,10 +68,12 @@ async def test_a_crash_of_the_last_one_that_serves_is_not_done(ready: set[str]) 
 async def test_a_crash_that_finds_nobody_ready_in_its_window_is_made_a_little_later(
     ready: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "LATE_SECONDS", 10.0)
+    monkeypatch.setattr(crashing, "LATE_SECONDS", 10.0)
     cluster = Cluster([an_instance("api-1", 1), an_instance("api-2", 2)])
     injector = injector_of(cluster)
+    ready.update(i.url for i in cluster.instances)
     crash = await injector.inject(Crashes(Component.API, times=2), Undone(), Random(1))
+    ready.clear()
     during = asyncio.create_task(injector.during(crash, 0.1))
     await asyncio.wait([during], timeout=0.3)
     assert not during.done()
@@ -74,9 +82,13 @@ async def test_a_crash_that_finds_nobody_ready_in_its_window_is_made_a_little_la
     assert late.shows_fault
 
 
-async def test_all_that_later_crashes_may_hit_is_in_the_undo_log_before_the_first() -> None:
+async def test_all_that_later_crashes_may_hit_is_in_the_undo_log_before_the_first(
+    ready: set[str],
+) -> None:
     undo = Undone()
-    await injector_of(a_ledger()).inject(FOUR_CRASHES, undo, Random(1))
+    cluster = a_ledger()
+    ready.update(i.url for i in cluster.instances)
+    await injector_of(cluster).inject(FOUR_CRASHES, undo, Random(1))
     assert undo.entries == [{"release": ["api-1", "api-2", "api-3"]}]
 
 
@@ -102,3 +114,12 @@ async def test_healing_knows_nothing_of_what_was_injected_and_may_be_repeated() 
         await injector.heal(Injection(Outage(Component.NATS), ()))
     assert not cluster.away
     assert all(i.pid for i in cluster.instances)
+
+
+async def test_the_same_seed_draws_the_same_moments_of_crashes(ready: set[str]) -> None:
+    cluster = a_ledger()
+    ready.update(i.url for i in cluster.instances)
+    first, again, other = [
+        (await injector_of(cluster).inject(FOUR_CRASHES, Undone(), Random(seed))).state["seed"] for seed in (1, 1, 2)
+    ]
+    assert first == again != other

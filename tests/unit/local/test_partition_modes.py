@@ -10,9 +10,9 @@ from random import Random
 
 import pytest
 
-from chronicle_chaos.faults import Partition
+from chronicle_chaos.faults.partition import Partition
 from chronicle_chaos.injectors.held import STARTUP
-from chronicle_chaos.injectors.local import LocalInjector
+from chronicle_chaos.injectors.local.injector import LocalInjector
 from chronicle_chaos.injectors.probes import SSL_REQUEST
 from chronicle_chaos.local.ports import LOOPBACK, free_port
 from chronicle_chaos.local.tcp_proxy import Mode, TcpProxy
@@ -124,7 +124,7 @@ async def test_a_cut_that_cuts_the_majority_as_well_is_not_the_one_that_was_aske
 
 
 async def test_a_link_that_is_dead_before_the_cut_is_told_and_nothing_is_cut(cluster: Cluster) -> None:
-    from chronicle_chaos.injection import InjectionError
+    from chronicle_chaos.injectors.injection import InjectionError
 
     await cluster.proxies[-1].stop()
     undo = Undone()

@@ -7,7 +7,7 @@ from typing import Any, Self
 import psycopg
 import pytest
 
-from chronicle_chaos.injection import InjectionError
+from chronicle_chaos.injectors.injection import InjectionError
 from chronicle_chaos.injectors.probes import LEASES, busiest, chosen_for, cockroach_leases
 
 COUNTS: list[tuple[int | None, int]] = [(1, 20), (3, 31), (2, 16), (None, 2)]
@@ -26,7 +26,9 @@ class Node:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    async def execute(self, query: str) -> Self:
+    async def execute(self, query: str | bytes) -> Self:
+        if query == b"SET allow_unsafe_internals = on":
+            raise psycopg.errors.UndefinedObject("unrecognized configuration parameter")  # as 20.1 does
         self._rows = [(str(self.node),)] if query == "SHOW node_id" else list(self.counts)
         assert query in {"SHOW node_id", LEASES}
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from chronicle_operator.apply import Memory, in_order, superfluous
+from chronicle_operator.reconcile.apply import Memory, in_order, superfluous
 
 DESIRED: dict[str, Any] = {
     "apiVersion": "v1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from chronicle_operator.conditions import MESSAGE_LIMIT, Condition, is_true, merge, transitions
+from chronicle_operator.status.conditions import MESSAGE_LIMIT, Condition, is_true, merge, transitions
 
 EARLIER = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LATER = datetime(2026, 3, 1, 13, 0, tzinfo=UTC)

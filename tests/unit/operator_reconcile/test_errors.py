@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chronicle_operator import errors
+from chronicle_kube import errors
+from chronicle_operator.kube.errors import advice
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def test_each_status_code_has_its_class(code: int, expected: type[errors.KubeErr
     assert type(found) is expected
     assert "patch Service x" in str(found)
     assert "words of the server" in str(found)
-    assert errors.advice(found)
+    assert advice(found)
 
 
 def test_a_manifest_of_wrong_types_is_invalid_though_the_server_says_500() -> None:
@@ -43,7 +44,7 @@ def test_a_webhook_that_does_not_answer_is_named_and_not_taken_for_the_server() 
     said = 'Internal error occurred: failed calling webhook "guard.example.com": no endpoints available'
     found = errors.of_status("patch Service x", 500, said)
     assert type(found) is errors.WebhookFailed
-    assert "webhook" in errors.advice(found)
+    assert "webhook" in advice(found)
 
 
 def test_a_person_is_not_asked_again_every_second() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import kopf
+import pytest
 
-from chronicle_operator import handlers, kinds
-from chronicle_operator.settings import Settings
-from chronicle_operator.workqueue import LedgerKey, WorkQueue
+from chronicle_operator.kube import kinds
+from chronicle_operator.reconcile.workqueue import LedgerKey, WorkQueue
+from chronicle_operator.serve import handlers
+from chronicle_operator.serve.settings import Settings
 
 
 class Woken(WorkQueue):
@@ -79,6 +83,21 @@ def test_kopf_watches_children_by_label_and_writes_no_annotation_of_its_own_name
     assert len(chosen.watching.label_selectors) == len(kinds.CHILDREN)
     registry = kopf.OperatorRegistry()
     handlers.register(registry, handlers.Watch(Woken(), lambda _: None), kinds.CHILDREN)
-    assert len(registry._watching.get_all_handlers()) == len(kinds.CHILDREN) + 1
+    assert len(registry._watching.get_all_handlers()) == len(kinds.CHILDREN) + 2, "ledgers and backups"
     assert not registry._changing.get_all_handlers(), "a handler of changes would add a finalizer or annotations"
     assert not registry._spawning.get_all_handlers()
+
+
+async def test_kopf_watches_the_cluster_that_the_operator_writes_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = {
+        "clusters": [{"name": "c", "cluster": {"server": "https://one", "insecure-skip-tls-verify": True}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    (tmp_path / "config").write_text(json.dumps(document))
+    monkeypatch.setenv("KUBECONFIG", f"/nowhere:{tmp_path / 'config'}")
+    found = await handlers.login()
+    assert (found.server, found.scheme, found.token, found.insecure) == ("https://one", "Bearer", "t", True)

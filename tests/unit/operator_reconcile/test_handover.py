@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chronicle_operator import kinds
+from chronicle_operator.kube import kinds
 from support.memory_kube import Object
 from support.operator_world import World
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
 
-from chronicle_operator.liveness import Heartbeat, Liveness
-from chronicle_operator.metrics import Metrics
-from chronicle_operator.web import application
+from chronicle_operator.serve.liveness import Heartbeat, Liveness, Watching
+from chronicle_operator.serve.metrics import Metrics
+from chronicle_operator.serve.web import application
 
 
 @dataclass
@@ -18,10 +18,11 @@ class World:
 
     now: float = 1000.0
     longest: float = 0.0
+    watches: int = 1
 
 
-async def ask(world: World, heartbeat: Heartbeat, path: str) -> tuple[int, str]:
-    liveness = Liveness(heartbeat, lambda: world.longest, run_limit_seconds=150)
+async def ask(world: World, heartbeat: Heartbeat, path: str, watching: Watching | None = None) -> tuple[int, str]:
+    liveness = Liveness(heartbeat, lambda: world.longest, 150, watching or Watching(lambda: 0.0, lambda: 1))
     metrics = Metrics()
     app = application(liveness, lambda: heartbeat.last is not None, metrics.registry, lambda: metrics.waiting.set(7))
     async with TestClient(TestServer(app)) as client:
@@ -54,6 +55,21 @@ async def test_a_hanging_reconcile_fails_the_probe() -> None:
     status, text = await ask(world, heartbeat, "/livez")
     assert status == 503
     assert "151 s" in text
+
+
+async def test_an_operator_that_watches_nothing_any_longer_fails_the_probe() -> None:
+    world = World()
+    heartbeat = Heartbeat(lambda: world.now, limit_seconds=180)
+    watching = Watching(lambda: world.now, lambda: world.watches)
+    world.now += 50
+    assert (await ask(world, heartbeat, "/livez", watching))[0] == 200
+    world.watches = 0
+    world.now += 59
+    assert (await ask(world, heartbeat, "/livez", watching))[0] == 200
+    world.now += 2
+    status, text = await ask(world, heartbeat, "/livez", watching)
+    assert status == 503
+    assert "nothing has been watched for 61 s" in text
 
 
 async def test_starting_up_is_alive_and_not_ready() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chronicle_operator.nodes import Node, Nodes, parse
+from chronicle_operator.observe.nodes import Node, Nodes, parse
 
 PAGE = """\
 # HELP ranges_underreplicated Number of ranges with fewer live replicas than the replication target

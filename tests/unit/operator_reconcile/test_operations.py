@@ -7,8 +7,8 @@ from typing import Any
 from chronicle_operator.day2.decommission import Begin
 from chronicle_operator.day2.operations import Agenda, agenda, hold
 from chronicle_operator.day2.rollout import Replace
-from chronicle_operator.nodes import Node, Nodes
-from chronicle_operator.observe import Observation
+from chronicle_operator.observe.nodes import Node, Nodes
+from chronicle_operator.observe.observe import Observation
 from support.operator_objects import NOW, claim, decommission_job, pod, stateful_set
 
 LEDGER: dict[str, Any] = {"metadata": {"name": "main", "namespace": "ns", "uid": "L"}, "spec": {}}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from chronicle_operator import certificates, errors, kinds
-from chronicle_operator.kinds import Kind
+from chronicle_kube.kind import Kind
+from chronicle_operator.kube import errors, kinds
+from chronicle_operator.secrets import certificates
 from support.operator_objects import NOW
 from support.operator_world import KEY, World
 
@@ -134,7 +136,7 @@ async def test_an_error_that_nobody_expected_is_in_the_status_without_its_words_
     def bug(*_: object) -> None:
         raise KeyError("a password")
 
-    monkeypatch.setattr("chronicle_operator.reconcile.desired", bug)
+    monkeypatch.setattr("chronicle_operator.reconcile.reconcile.desired", bug)
     with pytest.raises(KeyError):
         await world.reconcile()
     found = world.condition("Ready")
@@ -215,10 +217,53 @@ async def test_a_pause_leaves_the_gauge_of_a_ready_ledger_at_one() -> None:
     world.edit(reconciliation="Paused")
     await world.reconcile()
     assert world.condition("ReconciliationPaused")["status"] == "True"
-    assert world.metrics.ready.labels(KEY.namespace, KEY.name)._value.get() == 1
+    labels = {"namespace": KEY.namespace, "name": KEY.name}
+    assert world.metrics.registry.get_sample_value("chronicle_operator_ledger_ready", labels) == 1
 
 
 async def test_a_ledger_that_is_gone_is_nothing_to_do() -> None:
     world = World()
     world.kube.objects.clear()
     assert await world.reconcile() is None
+
+
+class Killed(BaseException):
+    """The operator's end, in the middle of whatever it does."""
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9])
+async def test_an_operator_that_dies_between_two_requests_is_continued_by_the_next_one(share: float) -> None:
+    world, requests = await cut_off_after(REQUESTS * share)
+    assert requests > REQUESTS * share, "it was killed before all was done"
+    world.kube.trouble = lambda *_: None
+    world.restart()
+    await world.settle()
+    assert world.condition("Ready")["status"] == "True"
+    whole, _ = await cut_off_after(10 * REQUESTS)
+    assert children(world) == children(whole)
+
+
+REQUESTS = 200
+"""About as many as it takes until a new ledger is ready."""
+
+
+async def cut_off_after(most: float) -> tuple[World, int]:
+    """Return a new ledger whose operator was killed after so many requests, and how many it made."""
+    world = World()
+    asked = 0
+
+    def dies(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > most:
+            raise Killed
+
+    world.kube.trouble = dies
+    with contextlib.suppress(Killed):
+        await world.settle()
+    return world, asked
+
+
+def children(world: World) -> set[tuple[str, str, str, str]]:
+    """What there is, but for the Events that tell how it came about."""
+    return {key for key in world.kube.objects if key[1] != "Event"}

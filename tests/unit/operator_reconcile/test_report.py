@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 
-from chronicle_operator import errors, report
+from chronicle_operator.crd.spec import ChronicleLedgerSpec
 from chronicle_operator.day2.decommission_job import decommission_job
 from chronicle_operator.day2.operations import Agenda, Operation, agenda
-from chronicle_operator.desired import Desired, InvalidSpec, desired
-from chronicle_operator.extension import Addition
-from chronicle_operator.health import Health
-from chronicle_operator.nodes import Node, Nodes
-from chronicle_operator.observe import Observation
+from chronicle_operator.kube import errors
+from chronicle_operator.observe.health import Health
+from chronicle_operator.observe.nodes import Node, Nodes
+from chronicle_operator.observe.observe import Observation
+from chronicle_operator.reconcile.desired import Desired, InvalidSpec, desired
+from chronicle_operator.reconcile.extension import Addition
 from chronicle_operator.resources import LedgerContext
-from chronicle_operator.spec import ChronicleLedgerSpec
-from chronicle_operator.status_model import LedgerStatus
+from chronicle_operator.status import report
+from chronicle_operator.status.status_model import LedgerStatus
 from support.operator_objects import NOW
 
 LEDGER: dict[str, Any] = {
@@ -163,7 +164,7 @@ def test_a_spec_that_cannot_be_built_is_said_in_its_own_words() -> None:
     bad = {**LEDGER, "spec": {"api": {"replicas": "many"}}}
     with pytest.raises(InvalidSpec, match=r"spec\.api\.replicas"):
         desired(Observation(bad), NOW)
-    status = report.invalid(bad, "spec.api.replicas: no").merged({}, 3, NOW)
+    status = report.invalid("spec.api.replicas: no").merged({}, 3, NOW)
     LedgerStatus.model_validate(status)
     assert condition(status, "Ready")["reason"] == "InvalidSpec"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chronicle_operator import stages
-from chronicle_operator.observe import Observation
+from chronicle_operator.observe.observe import Observation
+from chronicle_operator.reconcile import stages
 
 LEDGER: dict[str, Any] = {"metadata": {"name": "main", "namespace": "ns", "uid": "L"}, "spec": {}}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from chronicle_operator.errors import Forbidden
-from chronicle_operator.workqueue import LedgerKey, WorkQueue
+from chronicle_operator.kube.errors import Forbidden
+from chronicle_operator.reconcile.workqueue import LedgerKey, WorkQueue
 
 KEY = LedgerKey("ns", "main")
 

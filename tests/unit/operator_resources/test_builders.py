@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from chronicle_contract.labels import DOMAIN
+from chronicle_operator.day2.decommission_job import decommission_job
 from chronicle_operator.resources import LedgerContext, build, names, placement, service_pod
 from chronicle_operator.resources.labels import selector, version
-from chronicle_operator.resources.nats_config import quantity
+from chronicle_operator.resources.quantity import quantity
 from chronicle_operator.scenarios import job as scenarios
+from chronicle_operator.seals import job as seals
 from support.ledger_specs import EVERYTHING, context, regions
 
 SPECS: dict[str, dict[str, Any]] = {
@@ -89,9 +93,9 @@ def test_every_kind_of_pod_is_behind_a_policy() -> None:
 
 
 def workloads(ledger: LedgerContext) -> list[dict[str, Any]]:
-    """Return everything that makes pods, a run of the scenarios included."""
+    """Return everything that makes pods, a run of the scenarios and a seal included."""
     built = [it for it in build(ledger) if it["kind"] in ("StatefulSet", "Deployment", "Job")]
-    return [*built, scenarios.job(ledger, "run", 0)]
+    return [*built, scenarios.job(ledger, "run", 0), seals.job(ledger, "slot", last_root=None, public_keys=[])]
 
 
 def test_no_two_objects_of_a_kind_have_the_same_name(ledger: LedgerContext) -> None:
@@ -118,6 +122,79 @@ def test_every_container_asks_for_resources_and_no_pod_gets_a_token(ledger: Ledg
         assert all(it["resources"]["requests"] for it in containers(pod)), name
 
 
+@pytest.mark.parametrize("spec", ["smallest", "two regions", "trial"])
+def test_a_quota_that_wants_limits_lets_every_pod_pass(spec: str) -> None:
+    """Kubernetes refuses a pod under such a quota where any container, of initialisation too, lacks one of the four."""
+    ledger = context(SPECS[spec])
+    moved = decommission_job(ledger, "books-cockroachdb-3", 4)
+    for workload in [*workloads(ledger), moved]:
+        name, pod = workload["metadata"]["name"], workload["spec"]["template"]["spec"]
+        for container in containers(pod):
+            requests, limits = container["resources"]["requests"], container["resources"]["limits"]
+            assert {"cpu", "memory"} <= set(requests) & set(limits), f"{name}/{container['name']}"
+            assert quantity(requests["memory"]) <= quantity(limits["memory"]), name
+
+
+def test_no_temporary_directory_can_fill_a_machine(ledger: LedgerContext) -> None:
+    for workload in workloads(ledger):
+        name, pod = workload["metadata"]["name"], workload["spec"]["template"]["spec"]
+        for volume in pod["volumes"]:
+            if "emptyDir" in volume:
+                assert quantity(volume["emptyDir"]["sizeLimit"]) <= 4 * 2**30, name
+                if volume["emptyDir"].get("medium") == "Memory":
+                    least = min(quantity(it["resources"]["limits"]["memory"]) for it in containers(pod))
+                    assert quantity(volume["emptyDir"]["sizeLimit"]) * 4 <= least, name
+
+
+@pytest.mark.parametrize(
+    ("cache", "limits", "expected"),
+    [
+        ("25%", {"memory": "2Gi"}, "512MiB"),
+        (".12", {"memory": "8Gi", "cpu": 2}, "983MiB"),
+        ("25%", {"memory": 4294967296}, "1024MiB"),
+        ("256MiB", {"memory": "2Gi"}, "256MiB"),
+        ("25%", {"cpu": "2"}, "25%"),
+        ("25%", None, "25%"),
+    ],
+)
+def test_the_cache_of_a_node_is_a_share_of_its_limit_where_there_is_one(
+    cache: str, limits: dict[str, Any] | None, expected: str
+) -> None:
+    spec = {"cockroachdb": {"cache": cache, "maxSqlMemory": cache, "resources": {"limits": limits} if limits else {}}}
+    for name, pod in pods(context(spec)):
+        if name == "books-cockroachdb":
+            arguments = pod["containers"][0]["args"]
+            assert {f"--cache={expected}", f"--max-sql-memory={expected}"} <= set(arguments)
+
+
+def test_the_licence_is_a_file_of_the_one_container_that_sets_it_and_nowhere_else() -> None:
+    ledger = context(SPECS["everything"])
+    for name, pod in pods(ledger):
+        having = [it["name"] for it in containers(pod) if "licence" in {use["name"] for use in it["volumeMounts"]}]
+        assert having == (["users"] if "-migration-" in name else []), name
+        volumes = [it for it in pod["volumes"] if it["name"] == "licence"]
+        assert len(volumes) == len(having)
+        for container in containers(pod):
+            assert "LICENCE" not in str(container["env"]), name
+            assert all(it["name"].startswith("NATS_PASSWORD") for it in container["env"] if "secretKeyRef" in str(it))
+
+
+def test_another_licence_is_set_by_another_job_and_none_leaves_no_trace() -> None:
+    def migration(licence: str | None) -> dict[str, Any]:
+        ledger = replace(context(SPECS["everything"]), licence=licence)
+        return next(it for it in build(ledger) if "-migration-" in it["metadata"]["name"])
+
+    first, second, none = (migration(it) for it in ("one", "two", None))
+    assert len({it["metadata"]["name"] for it in (first, second, none)}) == 3
+    assert "licence" not in str(none["spec"])
+
+
+def test_regions_whose_services_would_be_one_are_refused_by_name() -> None:
+    twice = [{**it, "name": name} for it, name in zip(regions(2, 1), ("eu", "eu-instances"), strict=True)]
+    with pytest.raises(ValueError, match="Service books-api-eu-instances would be made twice"):
+        build(context({"regions": twice}))
+
+
 def test_every_account_that_a_pod_names_is_built(ledger: LedgerContext) -> None:
     built = {it["metadata"]["name"] for it in build(ledger) if it["kind"] == "ServiceAccount"}
     assert {pod["serviceAccountName"] for _, pod in pods(ledger)} <= built
@@ -126,12 +203,12 @@ def test_every_account_that_a_pod_names_is_built(ledger: LedgerContext) -> None:
 def test_every_secret_that_a_pod_reads_is_made_by_credentials(ledger: LedgerContext) -> None:
     from datetime import UTC, datetime
 
-    from chronicle_operator.credentials import ensure
+    from chronicle_operator.secrets.credentials import ensure
 
     made = ensure(ledger.name, ledger.namespace, ledger.uid, ledger.spec, {}, datetime.now(UTC)).hashes
     for name, pod in pods(ledger):
         read = {it["secret"]["secretName"] for it in pod["volumes"] if "secret" in it}
-        assert read <= set(made), name
+        assert read - ({"licence"} if "-migration-" in name else set()) <= set(made), name
 
 
 def test_liveness_never_asks_about_peers(ledger: LedgerContext) -> None:
@@ -146,7 +223,7 @@ def test_a_budget_lets_one_database_node_of_all_regions_go() -> None:
     budgets = [it for it in build(context(SPECS["two regions"])) if it["kind"] == "PodDisruptionBudget"]
     cockroach = next(it for it in budgets if it["metadata"]["name"] == "books-cockroachdb")
     assert cockroach["spec"]["maxUnavailable"] == 1
-    assert names.DOMAIN + "/region" not in cockroach["spec"]["selector"]["matchLabels"]
+    assert DOMAIN + "/region" not in cockroach["spec"]["selector"]["matchLabels"]
 
 
 def test_scaling_changes_no_pod_of_the_database_or_the_bus() -> None:
@@ -235,6 +312,15 @@ def test_api_replicas_are_shared_out_in_proportion(total: int, shares: list[int]
     assert placement.share_out(total, shares) == expected
 
 
+def test_relay_and_projector_are_of_no_region_so_that_no_cut_between_regions_reaches_them() -> None:
+    label = DOMAIN + "/region"
+    deployments = [it for it in build(context(SPECS["two regions"])) if it["kind"] == "Deployment"]
+    bearing = {it["metadata"]["name"]: label in it["spec"]["template"]["metadata"]["labels"] for it in deployments}
+    assert bearing == {
+        "books-api-region-a": True, "books-api-region-b": True, "books-relay": False, "books-projector": False,
+    }  # fmt: skip
+
+
 def test_the_seeds_are_the_first_pods_of_each_region() -> None:
     assert placement.seeds([("a", 2), ("b", 1)]) == ["a-0", "b-0", "a-1"]
     assert placement.seeds([("only", 5)]) == ["only-0", "only-1", "only-2"]
@@ -247,7 +333,14 @@ def test_jetstream_leaves_a_tenth_of_its_volume_free() -> None:
     assert "sync_interval: always" in config
 
 
-@pytest.mark.parametrize(("text", "number"), [("5Gi", 5 * 2**30), ("500M", 500 * 10**6), ("1.5Ki", 1536), ("7", 7)])
+SIZES = {
+    "7": 7, "1.5Ki": 1536,
+    "1k": 10**3, "500M": 500 * 10**6, "2G": 2 * 10**9, "1T": 10**12, "1P": 10**15, "1E": 10**18,
+    "3Mi": 3 * 2**20, "5Gi": 5 * 2**30, "1Ti": 2**40, "1Pi": 2**50, "1Ei": 2**60,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "number"), SIZES.items())
 def test_quantities_are_bytes(text: str, number: int) -> None:
     assert quantity(text) == number
 
@@ -264,3 +357,25 @@ def test_the_longest_names_fit_into_a_dns_label() -> None:
         # The label with a StatefulSet's revision is its name, a hyphen and ten letters.
         limit = 52 if it["kind"] == "StatefulSet" else 63
         assert len(it["metadata"]["name"]) <= limit, it["metadata"]["name"]
+
+
+@pytest.mark.parametrize("component", ["cockroachdb", "nats", "api", "relay", "projector"])
+def test_pods_of_a_component_are_spread_over_machines_and_leave_one_at_a_time(component: str) -> None:
+    ledger = context({})
+    name = f"books-{component}"
+    wanted = selector(ledger, component)
+    budget = find(ledger, "PodDisruptionBudget", name)
+    assert budget["spec"] == {"maxUnavailable": 1, "selector": {"matchLabels": wanted}}
+    kind = "StatefulSet" if component in ("cockroachdb", "nats") else "Deployment"
+    spread = find(ledger, kind, name)["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert [it["topologyKey"] for it in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    for it in spread:
+        assert (it["maxSkew"], it["labelSelector"]["matchLabels"]) == (1, wanted)
+        # The pods of a rollout are spread among themselves, not among those that are about to go.
+        assert it.get("matchLabelKeys") == (["pod-template-hash"] if kind == "Deployment" else None)
+
+
+@pytest.mark.parametrize(("tls", "scheme"), [(True, "https"), (False, "http")])
+def test_the_api_is_called_as_it_listens(tls: bool, scheme: str) -> None:
+    assert names.api_url("books", "finance", tls=tls) == f"{scheme}://books-api.finance.svc:8080"
+    assert names.api_url("books", "finance", tls=tls, region="eu") == f"{scheme}://books-api-eu.finance.svc:8080"

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from chronicle_ledger.api import keyfile
-from chronicle_operator import certificates, credentials
-from chronicle_operator.certificates import CertificateError, Pair, Profile
-from chronicle_operator.credentials import Credentials, ensure
+from chronicle_contract.keys import PREFIX
+from chronicle_ledger.web import keyfile
+from chronicle_operator.secrets import certificates
+from chronicle_operator.secrets.certificates import CertificateError, Pair, Profile
+from chronicle_operator.secrets.credentials import Credentials, ensure
 from support.ledger_specs import context
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -37,7 +38,7 @@ def entry(secret: dict[str, Any], key: str) -> bytes:
 def test_everything_is_created_once_and_then_left_alone() -> None:
     first = ensured({})
     again = ensured(stored(first))
-    assert len(first.create) == 11
+    assert len(first.create) == 15
     assert (first.apply, first.problem) == ([], "")
     assert (again.create, again.apply) == ([], [])
     assert again.hashes == first.hashes
@@ -145,8 +146,7 @@ REGIONS = [{"name": "region-a", "cockroachReplicas": 2, "natsReplicas": 2}, {"na
 def test_the_ledger_lets_the_admin_key_in() -> None:
     held = stored(ensured({}))
     key = entry(held["books-admin-key"], "key").decode()
-    assert key.startswith(keyfile.PREFIX)
-    assert credentials.KEY_PREFIX == keyfile.PREFIX
+    assert key.startswith(PREFIX)
     assert len(key) >= keyfile.MINIMUM_LENGTH
     entries = json.loads(entry(held["books-api-keys"], "keys.json"))["keys"]
     assert {"name": "admin", "role": "admin", "sha256": keyfile.digest(key)} in entries
@@ -201,7 +201,38 @@ def test_a_key_file_that_is_none_is_reported_and_left_alone() -> None:
     assert (broken.create, broken.apply) == ([], [])
 
 
-def test_a_trial_without_tls_and_keys_has_the_bus_password_alone() -> None:
+def test_a_trial_without_tls_and_keys_has_the_passwords_of_the_bus_and_the_sealers_key_alone() -> None:
     open_ledger = ensured({}, spec={"tls": {"mode": "Disabled"}, "api": {"auth": {"mode": "Open"}}})
-    assert [it["metadata"]["name"] for it in open_ledger.create] == ["books-nats-auth"]
+    assert [it["metadata"]["name"] for it in open_ledger.create] == [
+        "books-nats-auth", "books-nats-auth-api", "books-nats-auth-relay", "books-nats-auth-projector",
+        "books-seal-key",
+    ]  # fmt: skip
     assert (open_ledger.authority, open_ledger.expires) == (None, None)
+
+
+def test_an_authority_signs_and_a_certificate_agrees_on_keys_and_neither_does_the_others_work() -> None:
+    authority = certificates.new_authority("mine", NOW)
+    issued = certificates.issue(authority, Profile("api", ("localhost",), server=True), NOW)
+
+    def usage(pair: Pair) -> x509.KeyUsage:
+        certificate, _ = certificates.load(pair)
+        return certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+
+    assert (usage(authority).key_cert_sign, usage(authority).crl_sign, usage(authority).key_agreement) == (
+        True,
+        True,
+        False,
+    )
+    assert (usage(issued).key_cert_sign, usage(issued).crl_sign, usage(issued).key_agreement) == (False, False, True)
+    for pair in (authority, issued):
+        assert usage(pair).digital_signature
+        assert not usage(pair).key_encipherment
+        assert not usage(pair).data_encipherment
+        assert not usage(pair).content_commitment
+
+
+def test_a_ledger_that_is_not_sealed_has_no_key_and_one_that_was_keeps_it() -> None:
+    off = {"seal": {"mode": "Disabled"}}
+    assert "books-seal-key" not in stored(ensured({}, spec=off))
+    held = stored(ensured({}))
+    assert (ensured(held, spec=off).create, ensured(held, spec=off).apply) == ([], [])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chronicle_operator.packaging import dump
+from chronicle_operator.packaging.packaging import dump
 from chronicle_operator.resources import build
 from support.golden import assert_golden
 from support.kubernetes_schema import problems

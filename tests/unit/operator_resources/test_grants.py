@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from chronicle_ledger.store import roles
 from chronicle_operator.resources import jobs
 from support.ledger_specs import context
 
@@ -25,6 +27,7 @@ def granted(directory: Path, version: str, *, refused: str = "nothing at all") -
     client, log = directory / "client", directory / "log"
     client.write_text(CLIENT)
     client.chmod(0o755)
+    log.touch()
     container = jobs.migration(context({"tls": {"mode": "Disabled"}}))["spec"]["template"]["spec"]["containers"][0]
     command = [*container["command"], f"{client} sql", *container["args"][1:]]
     environment = {"PATH": "/usr/bin:/bin", "VERSION": version, "LOG": str(log), "REFUSED": refused}
@@ -32,15 +35,15 @@ def granted(directory: Path, version: str, *, refused: str = "nothing at all") -
     return done.returncode, log.read_text()
 
 
-@pytest.mark.parametrize("version", ["22.2", "23.1", "24.3-upgrading-to-25.1-step-004", "25.2"])
-def test_from_22_2_on_the_api_may_look_at_the_cluster_and_is_no_admin_any_longer(tmp_path: Path, version: str) -> None:
+@pytest.mark.parametrize("version", ["23.2", "24.1", "24.3-upgrading-to-25.1-step-004", "25.2"])
+def test_from_23_2_on_the_api_may_look_at_the_cluster_and_is_no_admin_any_longer(tmp_path: Path, version: str) -> None:
     status, executed = granted(tmp_path, version)
     assert status == 0
     assert "GRANT SYSTEM VIEWCLUSTERMETADATA TO chronicle_api; REVOKE admin FROM chronicle_api;" in executed
     assert "GRANT admin" not in executed
 
 
-@pytest.mark.parametrize("version", ["20.1", "21.2", "22.1", "22.1-24"])
+@pytest.mark.parametrize("version", ["20.1", "22.2", "23.1", "23.1-24"])
 def test_before_it_is_a_member_of_admin(tmp_path: Path, version: str) -> None:
     status, executed = granted(tmp_path, version)
     assert status == 0
@@ -55,8 +58,48 @@ def test_a_version_that_is_not_known_grants_neither_and_fails(tmp_path: Path, ve
     assert "admin" not in executed
 
 
-@pytest.mark.parametrize("refused", ["GRANT SYSTEM", "GRANT SELECT"])
-def test_a_grant_that_is_refused_is_a_failure_and_no_reason_for_a_greater_one(tmp_path: Path, refused: str) -> None:
-    status, executed = granted(tmp_path, "24.2", refused=refused)
+def test_a_grant_that_is_refused_is_a_failure_and_no_reason_for_a_greater_one(tmp_path: Path) -> None:
+    status, executed = granted(tmp_path, "24.2", refused="GRANT SYSTEM")
     assert status != 0
     assert "GRANT admin" not in executed
+
+
+def test_the_migration_grants_no_service_the_right_to_change_what_was_posted() -> None:
+    job = jobs.migration(context({"tls": {"mode": "Disabled"}}))
+    migrate = next(it for it in job["spec"]["template"]["spec"]["initContainers"] if it["name"] == "migrate")
+    granted = [words.partition("=") for option, words in itertools.pairwise(migrate["args"]) if option == "--grant"]
+    assert {user for _, _, user in granted} == {"chronicle_api"}
+    rights = roles.rights(role for role, _, _ in granted)
+    assert all(not rights[table] & {"UPDATE", "DELETE"} for table in ("txn", "entry", "reversal"))
+    assert {"api", "relay", "projector", "proof", "seal"} <= {role for role, _, _ in granted}
+
+
+STDIN_CLIENT = """\
+#!/bin/sh
+for it in "$@"; do case "$it" in --execute=*) echo "${it#--execute=}" >> "$LOG"; exit 0 ;; esac; done
+cat >> "$LOG"
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "status"), [("crl-0-AbC+/=", 0), ("crl-0-AbC+/=\n", 0), ("x'; DROP DATABASE x", 1)]
+)
+def test_the_licence_is_read_from_its_file_and_reaches_the_client_on_its_standard_input(
+    tmp_path: Path, content: str, status: int
+) -> None:
+    client, log, licence = tmp_path / "client", tmp_path / "log", tmp_path / "licence"
+    client.write_text(STDIN_CLIENT)
+    client.chmod(0o755)
+    licence.write_text(content)
+    ledger = context({"tls": {"mode": "Disabled"}, "cockroachdb": {"licenseSecretRef": {"name": "a", "key": "b"}}})
+    container = jobs.migration(ledger)["spec"]["template"]["spec"]["initContainers"][0]
+    shell, options, script, name = container["command"]
+    command = [shell, options, script.replace(f"{jobs.LICENCE}/licence", str(licence)), name]
+    done = subprocess.run(
+        [*command, f"{client} sql", *container["args"][1:]], env={"PATH": "/usr/bin:/bin", "LOG": str(log)}, check=False
+    )
+    assert done.returncode == status
+    executed = log.read_text()
+    assert "CREATE DATABASE" in executed
+    said = [it for it in executed.splitlines() if "enterprise.license" in it]
+    assert said == ([] if status else ["SET CLUSTER SETTING enterprise.license = 'crl-0-AbC+/=';"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,9 +13,10 @@ import jsonschema
 import pytest
 import yaml
 
-from chronicle_operator import crd, packaging, rbac
+from chronicle_operator import crd
+from chronicle_operator.crd.spec import ChronicleLedgerSpec, seconds
 from chronicle_operator.crd.structural import of_model
-from chronicle_operator.spec import ChronicleLedgerSpec, seconds
+from chronicle_operator.packaging import packaging, rbac
 from support.kubernetes_schema import problems
 from support.ledger_specs import ROOT, SAMPLES
 
@@ -100,17 +102,40 @@ def test_a_duration_that_is_none_says_how_to_write_one(text: str) -> None:
 
 
 def test_no_role_has_a_wildcard_or_opens_a_shell() -> None:
-    for rule in [*rbac.rules(), *rbac.secret_rules()]:
+    for rule in [*rbac.namespace_rules(), *rbac.cluster_rules(), *rbac.view_rules(), *rbac.edit_rules()]:
         assert "*" not in {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
         assert "pods/exec" not in rule["resources"]
 
 
-def test_cluster_wide_there_are_no_secrets() -> None:
-    documents = list(yaml.safe_load_all(packaging.files()["manifests/rbac-cluster.yaml"]))
+def assert_nothing_is_made_cluster_wide(documents: list[dict[str, Any]]) -> None:
+    """What is bound in every namespace reads no Secret or ConfigMap, and writes a ledger's status and Events alone."""
     bound = {it["roleRef"]["name"] for it in documents if it["kind"] == "ClusterRoleBinding"}
+    roles = [it for it in documents if it["kind"] == "ClusterRole" and it["metadata"]["name"] in bound]
+    assert len(roles) == len(bound) == 1
+    for rule in roles[0]["rules"]:
+        assert {"secrets", "configmaps", "pods"}.isdisjoint(rule["resources"])
+        if not set(rule["verbs"]) <= {"get", "list", "watch"}:
+            assert rule["resources"] in (["chronicleledgers/status"], ["events"])
+
+
+def test_cluster_wide_nothing_is_made_and_no_secret_is_read() -> None:
+    assert_nothing_is_made_cluster_wide(list(yaml.safe_load_all(packaging.files()["manifests/rbac-cluster.yaml"])))
+
+
+def test_the_roles_of_people_are_added_to_kubernetes_own_and_say_what_a_ledgers_author_is_trusted_with() -> None:
+    documents = list(yaml.safe_load_all(packaging.files()["manifests/rbac-people.yaml"]))
+    assert [problem for it in documents for problem in problems(it)] == []
+    view, edit = documents
+    assert view["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    assert edit["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-edit"] == "true"
+    assert {verb for rule in view["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+    assert {it for rule in edit["rules"] for it in rule["resources"]} == {
+        "chronicleledgers",
+        "chronicleledgers/scale",
+        "chronicleledgerbackups",
+    }
     for role in documents:
-        if role["kind"] == "ClusterRole" and role["metadata"]["name"] in bound:
-            assert all("secrets" not in rule["resources"] for rule in role["rules"])
+        assert "images of their choice" in role["metadata"]["annotations"]["ledger.chronicle.dev/trust"]
 
 
 def test_values_and_their_schema_have_the_same_keys() -> None:
@@ -120,12 +145,12 @@ def test_values_and_their_schema_have_the_same_keys() -> None:
     assert set(values) == set(described["properties"]) - {"global"}
 
 
-def rendered(*options: str, chart: Path = CHART) -> list[dict[str, Any]]:
-    """Return what the chart makes for a release in the namespace `here`."""
+def rendered(*options: str, chart: Path = CHART, name: str = "x", namespace: str = "here") -> list[dict[str, Any]]:
+    """Return what the chart makes for a release."""
     if shutil.which("helm") is None:
         pytest.skip("helm is not on PATH")
     text = subprocess.run(
-        ["helm", "template", "x", str(chart), "-n", "here", "--kube-version", "1.31.0", *options],
+        ["helm", "template", name, str(chart), "-n", namespace, "--kube-version", "1.31.0", *options],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     return [it for it in yaml.safe_load_all(text) if it]
@@ -142,9 +167,73 @@ def test_the_chart_renders_to_manifests_that_kubernetes_knows(options: list[str]
     rules = [rule for it in manifests for rule in it.get("rules", [])]
     assert all("*" not in rule["verbs"] for rule in rules)
     if "watch.allNamespaces=true" in options:
-        bound = {it["roleRef"]["name"] for it in manifests if it["kind"] == "ClusterRoleBinding"}
-        wide = [it for it in manifests if it["kind"] == "ClusterRole" and it["metadata"]["name"] in bound]
-        assert all("secrets" not in rule["resources"] for it in wide for rule in it["rules"])
+        assert_nothing_is_made_cluster_wide(manifests)
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize("name", ["1e3", "0x1f", "true", "null", "a.b", "chronicle-operator", f"{'a' * 51}.b", "no"])
+@pytest.mark.parametrize("wide", [[], ["--set", "watch.allNamespaces=true"]], ids=["some", "all"])
+def test_every_name_that_kubernetes_allows_is_a_text_in_what_is_rendered(name: str, wide: list[str]) -> None:
+    """YAML takes some names for numbers, truth values or nothing."""
+    watched = ["--set-string", "watch.namespaces={1234,on,0x10,y}"]
+    manifests = rendered(*wide, *watched, name=name, namespace="123")
+    assert [problem for it in manifests for problem in problems(it)] == []
+    for path, node in [found for it in manifests for found in walk(it, it["kind"])]:
+        if path.startswith("CustomResourceDefinition.spec"):
+            continue
+        for key in ("name", "namespace", "image", "serviceAccountName", "secretName"):
+            assert isinstance(node.get(key, ""), str | dict), f"{path}.{key}"
+        for key in ("labels", "matchLabels", "annotations"):
+            assert all(isinstance(it, str) for it in node.get(key, {}).values()), f"{path}.{key}"
+        assert all(isinstance(it, str) for it in node.get("args", [])), path
+    for it in manifests:
+        plain = it["metadata"]["name"].rpartition(":")[2]
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", plain), plain
+    bindings = [it for it in manifests if it["kind"] == "RoleBinding"]
+    assert {it["metadata"]["namespace"] for it in bindings} == {"1234", "on", "0x10", "y"}
+    assert {it["subjects"][0]["namespace"] for it in bindings} == {"123"}
+    (deployment,) = [it for it in manifests if it["kind"] == "Deployment"]
+    selector = deployment["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    assert selector["app.kubernetes.io/instance"] == name
+
+
+@pytest.mark.helm
+def test_releases_of_one_name_in_two_namespaces_share_nothing_but_the_definitions() -> None:
+    def names(namespace: str) -> set[tuple[str, str, str]]:
+        found = rendered("--set", "watch.allNamespaces=true", namespace=namespace)
+        return {(it["kind"], it["metadata"].get("namespace", ""), it["metadata"]["name"]) for it in found}
+
+    shared = names("here") & names("there")
+    assert {kind for kind, _, _ in shared} == {"CustomResourceDefinition"}
+    assert len(shared) == 2, "ledgers and backups"
+
+
+DIGEST = f"sha256:{'0123456789abcdef' * 4}"
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize(
+    ("options", "image"),
+    [
+        ([], "chronicle-ledger:0.1.0"),
+        (["image.tag=dev"], "chronicle-ledger:dev"),
+        ([f"image.digest={DIGEST}"], f"chronicle-ledger@{DIGEST}"),
+        ([f"image.digest={DIGEST}", "image.tag=dev"], f"chronicle-ledger:dev@{DIGEST}"),
+    ],
+    ids=["default", "tag", "digest", "both"],
+)
+def test_the_image_is_chosen_by_tag_or_by_digest(options: list[str], image: str) -> None:
+    manifests = rendered(*(part for it in options for part in ("--set", it)))
+    pods = [it["spec"].get("template", it)["spec"] for it in manifests if it["kind"] in ("Deployment", "Pod")]
+    assert {it["containers"][0]["image"] for it in pods} == {image}
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize("bad", ["image.digest=latest", "image.digest=sha256:abc", "watch.namespaces={A}"])
+def test_bad_values_are_refused(bad: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        rendered("--set", bad)
 
 
 PLACES = [
@@ -179,3 +268,13 @@ def test_every_command_of_the_notes_names_a_namespace_that_is_served(
         wanted = "here" if command.startswith("helm test") else "NAMESPACE" if "rolebinding" in command else place
         assert f"-n {wanted}" in command, command
     assert "image: chronicle-ledger:0.1.0" in notes
+
+
+def test_there_is_one_operator_and_it_ends_before_the_next_one_begins() -> None:
+    for name in ("manifests/operator.yaml", "manifests/operator-all-namespaces.yaml"):
+        documents = [it for it in yaml.safe_load_all(packaging.files()[name]) if it]
+        (deployment,) = [it for it in documents if it["kind"] == "Deployment"]
+        assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
+    template = "\n".join(it.read_text(encoding="utf-8") for it in (CHART / "templates").glob("*.yaml"))
+    assert re.findall(r"^ *replicas: *(.*)$", template, re.MULTILINE) == ["1"], "no value of the chart changes it"
+    assert re.findall(r"^ *type: *(Re.*)$", template, re.MULTILINE) == ["Recreate"]

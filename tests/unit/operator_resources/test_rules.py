@@ -8,7 +8,8 @@ import jsonschema
 import pytest
 import yaml
 
-from chronicle_operator import crd, rules
+from chronicle_operator import crd
+from chronicle_operator.crd import rules
 from support.bad_specs import BY_RULE, BY_SCHEMA, BadSpec
 from support.ledger_specs import SAMPLES
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chronicle_operator import kinds
-from chronicle_operator.kinds import Kind
+from chronicle_kube.kind import Kind
+from chronicle_operator.kube import kinds
 from support.operator_world import World
 
 CUT = Kind("chaos-mesh.org", "v1alpha1", "NetworkChaos", "networkchaos")
@@ -15,7 +15,7 @@ async def test_a_run_is_followed_to_its_end_and_swept_though_the_ledger_is_pause
     while "run" not in world.ledger["status"]:
         await world.settle(1)
     world.edit(reconciliation="Paused")
-    labels = {"ledger.chronicle.dev/ledger": "main"}
+    labels = {"ledger.chronicle.dev/ledger": "main", "ledger.chronicle.dev/run": "one"}
     cut = {"apiVersion": CUT.api_version, "kind": CUT.kind}
     world.kube.put(CUT, {**cut, "metadata": {"name": "cut", "namespace": "ns", "labels": labels}})
     world.run_controllers()  # the run's Job ends

@@ -1,72 +1,52 @@
 """Runs are started once, followed, and swept up after, wherever the operator died."""
 
-# ruff: noqa: ARG002 - the double has the signatures of `Kube`
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from chronicle_operator import errors
-from chronicle_operator.conditions import Condition
-from chronicle_operator.desired import Desired
-from chronicle_operator.extension import Addition
-from chronicle_operator.kinds import Kind
-from chronicle_operator.observe import Observation
+from chronicle_kube.kind import Kind
+from chronicle_operator.kube import kinds
+from chronicle_operator.observe.observe import Observation
+from chronicle_operator.reconcile.desired import Desired
+from chronicle_operator.reconcile.extension import Addition
 from chronicle_operator.resources import build
 from chronicle_operator.scenarios.runs import Scenarios
-from chronicle_operator.status_model import LedgerStatus
+from chronicle_operator.status.conditions import Condition
+from chronicle_operator.status.status_model import LedgerStatus
 from support.ledger_specs import context
+from support.memory_kube import MemoryKube
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 Object = dict[str, Any]
 
 
-class Namespace:
-    """The objects of one namespace in memory: what runs need of `Kube`."""
+class Namespace(MemoryKube):
+    """A cluster that counts what is made in it, and may keep what is deleted."""
 
     def __init__(self) -> None:
-        self.objects: dict[tuple[str, str], Object] = {}
+        super().__init__()
         self.created: list[str] = []
-        self.chaos_mesh = True
         self.stuck: set[str] = set()
         """Kinds whose objects do not go when they are deleted, as something with a finalizer."""
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        return self.objects.get((kind.kind, name))
-
-    async def list(self, kind: Kind, namespace: str | None, labels: Mapping[str, str] | None = None) -> list[Object]:
-        if kind.group == "chaos-mesh.org" and not self.chaos_mesh:
-            raise errors.NotFound("list", "no such kind")
-        return [
-            it
-            for (found, _), it in self.objects.items()
-            if found == kind.kind and (labels or {}).items() <= it["metadata"].get("labels", {}).items()
-        ]
-
-    async def apply(self, kind: Kind, manifest: Object) -> Object:
-        raise AssertionError("runs create and never apply")
-
     async def create(self, kind: Kind, manifest: Object) -> Object:
-        key = (kind.kind, manifest["metadata"]["name"])
-        if key in self.objects:
-            raise errors.Conflict("create", "exists")
+        made = await super().create(kind, manifest)
         self.created.append(kind.kind)
-        self.objects[key] = {**manifest, "metadata": {**manifest["metadata"], "uid": f"uid-{len(self.created)}"}}
-        return self.objects[key]
+        return made
 
     async def delete(self, kind: Kind, namespace: str, name: str, *, uid: str | None = None) -> None:
         if kind.kind in self.stuck:
-            self.objects[kind.kind, name]["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
+            self.find(kind, name, namespace)["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
         else:
-            self.objects.pop((kind.kind, name), None)
+            await super().delete(kind, namespace, name, uid=uid)
 
-    async def patch_status(self, kind: Kind, namespace: str, name: str, status: Object, version: str) -> Object:
-        raise AssertionError("the reconcile writes the status")
+
+CUT = Kind("chaos-mesh.org", "v1alpha1", "NetworkChaos", "networkchaos")
 
 
 class World:
@@ -112,16 +92,20 @@ class World:
         self.pods = [{"kind": "Pod", "metadata": meta, "status": {"phase": phase}}]
         return self.pods[0]
 
-    def experiment(self, name: str = "cut") -> None:
-        """Let the run have cut the network."""
-        labels = {"ledger.chronicle.dev/ledger": "books", "ledger.chronicle.dev/run": "one"}
+    def experiment(self, name: str = "cut", **more: str) -> None:
+        """Let the run have cut the network, or, without a run's label, somebody else."""
+        labels = {"ledger.chronicle.dev/ledger": "books", **(more or {"ledger.chronicle.dev/run": "one"})}
         cut = {"kind": "NetworkChaos", "metadata": {"name": name, "namespace": "finance", "labels": labels}}
-        self.kube.objects["NetworkChaos", name] = cut
+        self.kube.put(CUT, cut)
+
+    def is_cut(self, name: str = "cut") -> bool:
+        """Whether that experiment is there."""
+        return any(item["metadata"]["name"] == name for item in self.kube.of(CUT))
 
     @property
     def jobs(self) -> list[Object]:
         """The Jobs that are there."""
-        return [it for (kind, _), it in self.kube.objects.items() if kind == "Job"]
+        return self.kube.of(kinds.JOB)
 
     def end(self, condition: str = "Complete") -> None:
         """Let the run's Job end."""
@@ -138,11 +122,24 @@ class World:
                 entry["startTime"] = "2026-03-01T12:00:00Z"
             if entry["verdict"] not in ("Pending", "Running"):
                 entry["cleanup"] = "Clean"
-        held = self.kube.objects["ConfigMap", run["reportName"]]
+        held = self.kube.find(kinds.CONFIG_MAP, run["reportName"], "finance")
         held["data"] = {"progress.json": json.dumps({"run": run["runID"], "scenarios": entries})}
 
 
 FIVE = ("Passed",) * 5
+
+
+async def test_an_experiment_that_no_run_made_is_neither_swept_nor_waited_for() -> None:
+    world = World(trigger="OnReady")
+    world.experiment("theirs", team="other")
+    await world.step()
+    world.pod()
+    await world.step()
+    world.report(*FIVE)
+    world.end()
+    await world.step()
+    assert world.status["run"]["state"] == "Finished"
+    assert world.is_cut("theirs")
 
 
 async def test_a_run_is_started_followed_and_its_verdicts_kept() -> None:
@@ -193,14 +190,14 @@ async def test_a_run_that_dies_is_aborted_where_it_was_and_its_experiments_are_s
     if how == "failed":
         world.end("Failed")
     else:
-        del world.kube.objects["Job", world.jobs[0]["metadata"]["name"]]
+        await world.kube.delete(kinds.JOB, "finance", world.jobs[0]["metadata"]["name"])
     await world.step()
     assert world.status["run"]["state"] == "Cleaning"  # asked for is not done: it is looked at once more
     await world.step()
     assert world.status["run"]["state"] == "Finished"
     assert [it["verdict"] for it in world.status["scenarios"]] == ["Passed", "Aborted"]
     assert [it["cleanup"] for it in world.status["scenarios"]] == ["Clean", "Clean"]
-    assert ("NetworkChaos", "cut") not in world.kube.objects
+    assert not world.is_cut()
     assert world.status["scenarioSummary"] == "1/2 Passed"
 
 
@@ -237,7 +234,7 @@ async def test_reports_take_turns_in_their_slots() -> None:
 
 async def test_without_chaos_mesh_sweeping_is_no_error() -> None:
     world = World(trigger="Manual", runID="one")
-    world.kube.chaos_mesh = False
+    world.kube.missing = {CUT.group}
     await world.step()
     world.end()
     await world.step()
@@ -296,7 +293,8 @@ async def test_an_operator_that_dies_while_it_sweeps_goes_on_sweeping() -> None:
     await world.step(forget=True)
     await world.step()
     assert world.status["run"]["state"] == "Cleaning"
-    world.kube.objects.pop(("NetworkChaos", "cut"))
+    world.kube.stuck.clear()
+    await world.kube.delete(CUT, "finance", "cut")
     await world.step()
     assert (world.status["run"]["state"], world.status["scenarios"][0]["cleanup"]) == ("Finished", "Clean")
 
@@ -327,7 +325,7 @@ async def test_a_pod_that_does_not_run_is_shown_and_given_up_after_three_minutes
     world.pod("Pending")["status"]["containerStatuses"] = [{"state": {"waiting": waiting}}]
     _, _, message = await world.condition()
     assert world.status["run"]["state"] == "Starting"
-    assert world.status["run"]["message"] == "runner: ErrImagePull (no such image)"
+    assert world.status["run"]["message"] == "runner: ErrImagePull, no such image"
     assert "ErrImagePull" in message
     world.later(181)
     await world.step()
@@ -356,7 +354,7 @@ async def test_a_run_is_not_over_while_its_pod_still_heals_what_it_broke() -> No
     world.pod("Running", deletionTimestamp="2026-03-01T12:03:00Z")
     await world.step()
     assert world.status["run"]["state"] == "Running"
-    assert ("NetworkChaos", "cut") in world.kube.objects
+    assert world.is_cut()
     world.later(211)  # its machine is gone, and nobody says that it has stopped
     await world.step()
     assert world.status["run"]["state"] == "Cleaning"

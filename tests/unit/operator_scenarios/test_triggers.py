@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from chronicle_operator.crd.spec import ChronicleLedgerSpec
 from chronicle_operator.scenarios.triggers import Due, after_slot, plan
-from chronicle_operator.spec import ChronicleLedgerSpec
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
-from chronicle_chaos import compact
-from chronicle_chaos.cluster_run import RECOVERY_SECONDS, Order, target_of
-from chronicle_chaos.injectors import experiments
-from chronicle_chaos.journal import (
+from chronicle_chaos.cluster import compact
+from chronicle_chaos.cluster.job import RECOVERY_SECONDS, Order, target_of
+from chronicle_chaos.injectors.kubernetes import experiments
+from chronicle_chaos.injectors.kubernetes.ledger_pods import Place
+from chronicle_chaos.record.journal import (
     CheckRecord,
     CleanupRecord,
     FaultWindow,
@@ -20,9 +22,11 @@ from chronicle_chaos.journal import (
     TargetRecord,
 )
 from chronicle_chaos.scenarios.catalogue import SCENARIOS
+from chronicle_contract.labels import UID
+from chronicle_operator.resources import build
 from chronicle_operator.scenarios import job, running, verdicts
 from chronicle_operator.scenarios.sweep import release_command
-from chronicle_operator.status_model import ScenarioStatus
+from chronicle_operator.status.status_model import ScenarioStatus
 from support.ledger_specs import context, regions
 
 TIME = "2026-03-01T12:00:00.000000Z"
@@ -158,8 +162,6 @@ def test_resilience_is_verified_only_when_all_passed_on_what_runs_now(
 
 
 def test_the_order_is_what_the_run_reads() -> None:
-    import msgspec
-
     ledger = context({"regions": regions(2, 1), "api": {"auth": {"mode": "Open"}}})
     written = json.dumps(job.order(ledger, "r", 0))
     order = msgspec.json.decode(written.encode(), type=Order)
@@ -168,6 +170,18 @@ def test_the_order_is_what_the_run_reads() -> None:
     assert target.regions["region-b"] == ("https://books-api-region-b-instances.finance.svc:8080",)
     assert target.details["owner"]["uid"] == ledger.uid
     assert target.details["sides"] == {"region-a": ["region-a"], "region-b": ["region-b"]}
+
+
+def test_a_run_finds_every_pod_of_the_ledger_by_the_uid_that_the_operator_puts_on_it() -> None:
+    ledger = context({"regions": regions(2, 1), "api": {"auth": {"mode": "Open"}}})
+    order = msgspec.json.decode(json.dumps(job.order(ledger, "r", 0)).encode(), type=Order)
+    place = Place(target_of(order))
+    workloads = [it for it in [*build(ledger), job.job(ledger, "r", 0)] if "template" in it.get("spec", {})]
+    assert {it["kind"] for it in workloads} == {"StatefulSet", "Deployment", "Job"}
+    for it in workloads:
+        assert place.labels().items() <= it["spec"]["template"]["metadata"]["labels"].items(), it["metadata"]["name"]
+        # A selector cannot be changed, and a restored ledger has another uid.
+        assert UID not in str(it["spec"].get("selector")), it["metadata"]["name"]
 
 
 def test_sides_need_a_minority() -> None:
@@ -188,7 +202,7 @@ def test_a_run_does_not_begin_again_by_itself_and_has_time_to_heal() -> None:
     assert made["spec"]["ttlSecondsAfterFinished"] == 24 * 60 * 60  # its log is kept for a day, and no longer
     pod = made["spec"]["template"]["spec"]
     assert pod["restartPolicy"] == "Never"
-    assert pod["terminationGracePeriodSeconds"] >= 120
+    assert pod["terminationGracePeriodSeconds"] == 180
     assert pod["serviceAccountName"] == "books-scenarios"
 
 
@@ -209,3 +223,9 @@ def test_a_run_that_took_too_long_says_so() -> None:
     late = {"status": {"conditions": [{"type": "Failed", "reason": "DeadlineExceeded", "message": "too long"}]}}
     assert "longer than all of its phases may" in running.failure(late)
     assert running.failure(None) == "the run's Job is gone"
+
+
+def test_a_run_in_progress_counts_what_is_decided() -> None:
+    given = ["Passed", "NotApplicable", "Running", "Pending", "Pending"]
+    assert verdicts.summary([{"name": it, "verdict": it} for it in given]) == "Running 2/5"
+    assert verdicts.summary([{"name": it, "verdict": it} for it in ("Passed", "Failed", "Passed")]) == "2/3 Passed"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from chronicle_chaos.checkers.partition import MajorityAccepts
-from chronicle_chaos.cluster_run import Chosen
-from chronicle_chaos.region_probes import RegionProbes
+from chronicle_chaos.cluster.job import Chosen
+from chronicle_chaos.judge.checkers.partition import MajorityAccepts
+from chronicle_chaos.load.region_probes import RegionProbes
 from chronicle_chaos.scenarios import network_partition
 from chronicle_chaos.scenarios.catalogue import NAMES, SCENARIOS
-from chronicle_operator import rules
+from chronicle_operator.crd import rules
+from chronicle_operator.crd.spec import ChronicleLedgerSpec
 from chronicle_operator.scenarios import job
-from chronicle_operator.spec import ChronicleLedgerSpec
 from support.ledger_specs import context
 
 BUSY_SECONDS = 2.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from chronicle_chaos.history import Event, History
-from chronicle_chaos.journal import CheckRecord, ScenarioRecord
+from chronicle_chaos.record.history import Event, History
+from chronicle_chaos.record.journal import CheckRecord, ScenarioRecord
 from chronicle_chaos.report.findings import INVARIANTS, findings, listing, read_model
 from chronicle_chaos.scenarios.catalogue import SCENARIOS
 

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from chronicle_chaos.history import read_histories
-from chronicle_chaos.journal import Journal, ScenarioRecord, TargetRecord, read_journal, write_journal
+from chronicle_chaos.record.history import read_histories
+from chronicle_chaos.record.journal import Journal, ScenarioRecord, TargetRecord, read_journal, write_journal
 from chronicle_chaos.report import charts, junit, page, write_report
 from chronicle_chaos.report.findings import findings, listing
 from chronicle_chaos.report.series import all_series

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from chronicle_chaos import compact
-from chronicle_chaos.journal import FaultWindow, Journal, ScenarioRecord, TargetRecord, read_journal
+from chronicle_chaos.cluster import compact
+from chronicle_chaos.record.journal import FaultWindow, Journal, ScenarioRecord, TargetRecord, read_journal
 from chronicle_chaos.report.rows import row
 from chronicle_chaos.report.table import plain_table
 from chronicle_cli import cluster_view
