@@ -11,6 +11,8 @@ PROJECTOR: Final = "chronicle_projector"
 PROOF: Final = "chronicle_proof"
 """Of the process that makes a proof for the API."""
 SEAL: Final = "chronicle_seal"
+BACKUP: Final = "chronicle_backup"
+"""Of the Job that makes a backup."""
 PEOPLE: Final = "chronicle_people"
 """Of what people run; no process uses it."""
 STATUS: Final = "chronicle_status"
@@ -22,6 +24,7 @@ USERS: Final[Mapping[str, tuple[str, ...]]] = {
     PROJECTOR: ("projector",),
     PROOF: ("proof",),
     SEAL: ("seal",),
+    BACKUP: ("backup",),
     PEOPLE: ("rebuild", "reconcile", "backup"),
     STATUS: (),
 }

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from chronicle_contract.database_users import BACKUP as DATABASE_USER
 from chronicle_operator.crd.spec import BackupDestination, LocalSecret, SecretKey, Switch, seconds
 from chronicle_operator.resources import LedgerContext, Manifest, names, nats, service_pod
 from chronicle_operator.resources.labels import labels, metadata
@@ -142,7 +143,7 @@ def backup_job(ledger: LedgerContext, backup_uid: str, *, full: bool, former_key
         backup_job_name(ledger, backup_uid),
         steps,
         where,
-        user=names.API_USER,
+        user=DATABASE_USER,
         signs=True,
         credentials=wanted.credentials_secret_ref,
         encryption=wanted.encryption_key_secret_ref,

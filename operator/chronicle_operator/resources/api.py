@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chronicle_contract.database_users import PROOF, STATUS
 from chronicle_operator.resources import names, placement, service_pod
 from chronicle_operator.resources.context import LedgerContext, Manifest
 from chronicle_operator.resources.labels import labels, metadata, selector
@@ -58,6 +59,15 @@ def _deployment(ledger: LedgerContext, group: Group) -> Manifest:
     region = group.region_name
     volumes: list[tuple[Manifest, str]] = []
     extra = {"CHRONICLE_DRAIN_DELAY": str(DRAIN_DELAY_SECONDS)}
+    for user, variable in (
+        (PROOF, "CHRONICLE_PROOF_DATABASE_URL"),
+        (STATUS, "CHRONICLE_STATUS_DATABASE_URL"),
+    ):
+        short = user.removeprefix("chronicle_")
+        folder = f"{service_pod.DATABASE_CERTIFICATES}-{short}"
+        extra[variable] = service_pod.database_url(ledger, user, region, certificates=folder)
+        if spec.tls_managed:
+            volumes.append((service_pod.database_volume(ledger, user, f"database-certs-{short}"), folder))
     if spec.tls_managed:
         certificate = certificate_volume("tls", names.api_certificate(ledger.name), "tls.crt", "tls.key")
         volumes.append((certificate, service_pod.API_CERTIFICATES))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chronicle_contract.database_users import API, STATUS, USERS
 from chronicle_contract.labels import DOMAIN
 from chronicle_operator.resources import cockroachdb, names, service_pod
 from chronicle_operator.resources.context import LedgerContext, Manifest
@@ -59,9 +60,6 @@ case "$licence" in *"'"*) echo "the licence holds a quote: it is none" >&2; exit
 printf "SET CLUSTER SETTING enterprise.license = '%s';\\n" "$licence" | $client
 """
 
-# What the one service user does: everything but put back a backup, which alone takes away what was posted.
-ROLES = ("api", "relay", "projector", "proof", "rebuild", "reconcile", "seal", "backup")
-
 # The right to look at nodes and ranges: from 23.2 on ($2) or before ($3). What counts is the version that the cluster
 # has agreed on, which lags behind the binaries' until an upgrade is finalized. Any failure is one: nothing is granted
 # instead.
@@ -98,28 +96,28 @@ def init(ledger: LedgerContext) -> Manifest:
 
 
 def migration(ledger: LedgerContext) -> Manifest:
-    """Return the Job that makes database, users and schema, and grants the users what they need and no more.
+    """Return the Job that makes database, users and schema, and grants each user what its process needs and no more.
 
     Users come before the schema, so three containers run one after the other: the first and the last as root, with the
     database's own client; the second, our image, as the owner of the schema alone. It grants rights on tables: no
-    service may change or delete what was posted. Before CockroachDB 23.2 that does not bind it, for there it is a
-    member of admin.
+    process may change or delete what was posted.
     """
-    database, owner, service = names.DATABASE, names.MIGRATION_USER, names.API_USER
+    database, owner = names.DATABASE, names.MIGRATION_USER
     before = (
         f"CREATE DATABASE IF NOT EXISTS {database};"
-        f" CREATE USER IF NOT EXISTS {owner}; CREATE USER IF NOT EXISTS {service};"
-        f" GRANT ALL ON DATABASE {database} TO {owner};"
+        + "".join(f" CREATE USER IF NOT EXISTS {user};" for user in (owner, *USERS))
+        + f" GRANT ALL ON DATABASE {database} TO {owner};"
     )
-    # GET /health tells of nodes and ranges, from tables of `crdb_internal`. Before 23.2 members of admin alone may read
-    # them; who became one then is one no longer.
-    look = f"GRANT SYSTEM VIEWCLUSTERMETADATA TO {service}; REVOKE admin FROM {service};"
-    look_before = f"GRANT admin TO {service};"
+    # GET /health tells of nodes and ranges, from tables of `crdb_internal`, as a user that reads nothing else. Before
+    # 23.2 members of admin alone may read them. The API's user was one in earlier versions of the operator.
+    look = f"GRANT SYSTEM VIEWCLUSTERMETADATA TO {STATUS}; REVOKE admin FROM {STATUS}; REVOKE admin FROM {API};"
+    look_before = f"GRANT admin TO {STATUS}; REVOKE admin FROM {API};"
+    grants = [f"--grant={role}={user}" for user, roles in USERS.items() for role in roles]
     migrate = {
         "name": "migrate",
         "image": ledger.spec.api.image,
         "imagePullPolicy": ledger.spec.api.image_pull_policy,
-        "args": ["migrate", *(word for role in ROLES for word in ("--grant", f"{role}={service}"))],
+        "args": ["migrate", *grants],
         "env": environment({"CHRONICLE_DATABASE_URL": service_pod.database_url(ledger, names.MIGRATION_USER)}),
         "resources": SMALL,
         # CockroachDB's certificates are readable by its own group; this container joins it by number.

@@ -14,7 +14,6 @@ NATS_ROUTE_PORT = 6222
 NATS_MONITOR_PORT = 8222
 
 DATABASE = "chronicle"
-API_USER = "chronicle_api"
 MIGRATION_USER = "chronicle_migration"
 NATS_USER = "chronicle"
 """The bus's user for people, who may delete messages; the only one before each process had its own."""

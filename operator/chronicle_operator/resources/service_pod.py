@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from chronicle_contract.database_users import SERVING
 from chronicle_operator.crd.spec import Region, Resources, seconds
 from chronicle_operator.resources import names, nats
 from chronicle_operator.resources.context import LedgerContext, Manifest
@@ -31,14 +32,19 @@ SCRATCH = "4Gi"
 """A proof keeps its digests in a temporary file, some hundred bytes for each transaction."""
 
 
-def database_url(ledger: LedgerContext, user: str, region: str | None = None) -> str:
-    """Return where a process finds the database: the nodes of its own region first, then any."""
+def database_url(
+    ledger: LedgerContext, user: str, region: str | None = None, *, certificates: str = DATABASE_CERTIFICATES
+) -> str:
+    """Return where a process finds the database as `user`, whose certificate is in the folder `certificates`.
+
+    The nodes of its own region come first, then any.
+    """
     services = [names.cockroach_public(ledger.name, region)] if region else []
     services.append(names.cockroach_public(ledger.name))
     hosts = [names.service_address(it, ledger.namespace) for it in services]
     security = (
-        f"sslmode=verify-full&sslrootcert={DATABASE_CERTIFICATES}/ca.crt"
-        f"&sslcert={DATABASE_CERTIFICATES}/client.crt&sslkey={DATABASE_CERTIFICATES}/client.key"
+        f"sslmode=verify-full&sslrootcert={certificates}/ca.crt"
+        f"&sslcert={certificates}/client.crt&sslkey={certificates}/client.key"
         if ledger.spec.tls_managed
         else "sslmode=disable"
     )
@@ -47,10 +53,10 @@ def database_url(ledger: LedgerContext, user: str, region: str | None = None) ->
 
 
 def variables(ledger: LedgerContext, component: str, region: str | None) -> dict[str, str]:
-    """Return the settings that all long-running roles have; the user at NATS is the component's own."""
+    """Return the settings that all long-running roles have; the users at database and NATS are the component's own."""
     spec = ledger.spec
     chosen = {
-        "CHRONICLE_DATABASE_URL": database_url(ledger, names.API_USER, region),
+        "CHRONICLE_DATABASE_URL": database_url(ledger, SERVING[component], region),
         "CHRONICLE_DATABASE_POOL_SIZE": str(spec.api.database_pool_size),
         "CHRONICLE_STATEMENT_TIMEOUT": f"{seconds(spec.api.statement_timeout):g}",
         "CHRONICLE_REQUEST_DEADLINE": f"{seconds(spec.api.request_deadline):g}",
@@ -125,10 +131,10 @@ def account(ledger: LedgerContext, component: str) -> str:
     return f"{ledger.name}-{component}"
 
 
-def database_volume(ledger: LedgerContext, user: str) -> Manifest:
+def database_volume(ledger: LedgerContext, user: str, name: str = "database-certs") -> Manifest:
     """Return the volume with a database user's certificate, as `client.crt` and `client.key`."""
     secret = names.cockroach_client_certificate(ledger.name, user)
-    return certificate_volume("database-certs", secret, "client.crt", "client.key")
+    return certificate_volume(name, secret, "client.crt", "client.key")
 
 
 def _volumes(ledger: LedgerContext, component: str) -> list[tuple[Manifest, str]]:
@@ -136,6 +142,6 @@ def _volumes(ledger: LedgerContext, component: str) -> list[tuple[Manifest, str]
     found = [(secret_volume("nats-auth", password, {"password": "password"}), NATS_PASSWORD)]
     if ledger.spec.tls_managed:
         authority = secret_volume("nats-certs", names.nats_certificate(ledger.name), {"ca.crt": "ca.crt"})
-        found.append((database_volume(ledger, names.API_USER), DATABASE_CERTIFICATES))
+        found.append((database_volume(ledger, SERVING[component]), DATABASE_CERTIFICATES))
         found.append((authority, NATS_CERTIFICATES))
     return found

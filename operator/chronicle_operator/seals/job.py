@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chronicle_contract.database_users import SEAL
 from chronicle_operator.resources import LedgerContext, Manifest, names, service_pod
 from chronicle_operator.resources.labels import labels, metadata
 from chronicle_operator.resources.podkit import (
@@ -49,10 +50,10 @@ def job(ledger: LedgerContext, slot: str, *, last_root: str | None, public_keys:
     ]
     mounts = [mount("tmp", "/tmp", writable=True), mount("seal-key", KEY)]  # noqa: S108 - inside the pod
     if spec.tls_managed:
-        volumes.append(service_pod.database_volume(ledger, names.API_USER))
+        volumes.append(service_pod.database_volume(ledger, SEAL))
         mounts.append(mount("database-certs", service_pod.DATABASE_CERTIFICATES))
     variables = {
-        "CHRONICLE_DATABASE_URL": service_pod.database_url(ledger, names.API_USER),
+        "CHRONICLE_DATABASE_URL": service_pod.database_url(ledger, SEAL),
         "CHRONICLE_STATEMENT_TIMEOUT": str(STATEMENT_SECONDS),
         "CHRONICLE_REQUEST_DEADLINE": str(REQUEST_SECONDS),
     }

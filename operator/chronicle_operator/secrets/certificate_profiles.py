@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chronicle_contract.database_users import USERS
 from chronicle_operator.resources import names
 from chronicle_operator.secrets.certificates import Profile
 
@@ -26,7 +27,7 @@ def of_ledger(name: str, namespace: str, regions: tuple[str, ...]) -> dict[str, 
         server=True,
         client=True,  # servers are each other's clients on routes
     )
-    users = ("root", names.API_USER, names.MIGRATION_USER)
+    users = ("root", names.MIGRATION_USER, *USERS)
     return {
         names.cockroach_node_certificate(name): node,
         names.nats_certificate(name): bus,

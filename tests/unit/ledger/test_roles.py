@@ -96,8 +96,9 @@ def test_each_process_has_what_its_own_statements_need_and_no_more(role: str) ->
 def test_each_process_has_a_user_with_its_role_alone_and_no_user_may_take_away_what_was_posted() -> None:
     of_processes = {role: f"chronicle_{role}" for role in PROCESSES}
     assert {users.USERS[user] for user in of_processes.values()} == {(role,) for role in of_processes}
-    assert set(users.USERS) == {*of_processes.values(), "chronicle_people", "chronicle_status"}
+    assert set(users.USERS) == {*of_processes.values(), "chronicle_backup", "chronicle_people", "chronicle_status"}
     assert users.USERS[users.STATUS] == ()
+    assert users.USERS[users.BACKUP] == ("backup",)
     for granted in users.USERS.values():
         assert "restore" not in granted
 

@@ -258,7 +258,7 @@ def test_only_the_pod_of_a_seal_mounts_the_sealers_key() -> None:
     assert key in json.dumps(pod["volumes"])
     assert pod["automountServiceAccountToken"] is False
     secrets = {it["secret"]["secretName"] for it in pod["volumes"] if "secret" in it}
-    assert secrets == {key, "books-cockroachdb-client-api"}
+    assert secrets == {key, "books-cockroachdb-client-seal"}
 
 
 async def test_the_key_is_made_once_and_is_what_the_sealer_reads(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chronicle_contract.database_users import API
 from chronicle_contract.labels import DOMAIN
 from chronicle_operator.day2.decommission_job import decommission_job
 from chronicle_operator.resources import LedgerContext, build, names, placement, service_pod
@@ -286,7 +287,7 @@ def test_the_claims_stay_or_go_as_the_deletion_policy_says_and_always_stay_when_
 
 
 def test_a_region_asks_its_own_database_nodes_first() -> None:
-    url = service_pod.database_url(context(SPECS["two regions"]), names.API_USER, "region-b")
+    url = service_pod.database_url(context(SPECS["two regions"]), API, "region-b")
     hosts = url.removeprefix("postgresql://chronicle_api@").partition("/")[0].split(",")
     assert hosts == [
         "books-cockroachdb-region-b-public.finance.svc:26257",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from chronicle_contract.database_users import USERS
 from chronicle_contract.keys import PREFIX
 from chronicle_ledger.web import keyfile
 from chronicle_operator.secrets import certificates
@@ -38,7 +39,7 @@ def entry(secret: dict[str, Any], key: str) -> bytes:
 def test_everything_is_created_once_and_then_left_alone() -> None:
     first = ensured({})
     again = ensured(stored(first))
-    assert len(first.create) == 15
+    assert len(first.create) == 22
     assert (first.apply, first.problem) == ([], "")
     assert (again.create, again.apply) == ([], [])
     assert again.hashes == first.hashes
@@ -53,8 +54,8 @@ def test_certificates_are_renewed_at_two_thirds_of_their_life_and_the_authority_
         "books-nats-tls",
         "books-api-tls",
         "books-cockroachdb-client-root",
-        "books-cockroachdb-client-api",
         "books-cockroachdb-client-migration",
+        *(f"books-cockroachdb-client-{user.removeprefix('chronicle_')}" for user in USERS),
     }
     assert renewed.create == []
     after = held | stored(renewed)
@@ -74,7 +75,7 @@ def test_a_lost_authority_is_not_replaced_under_running_nodes_but_is_in_hibernat
     assert {name: digest for name, digest in before.items() if name != "books-ca"} == lost.hashes
     asleep = ensured(held, spec={"reconciliation": "Hibernated"})
     assert [it["metadata"]["name"] for it in asleep.create] == ["books-ca"]
-    assert len(asleep.apply) == 6
+    assert len(asleep.apply) == 13
 
 
 def test_a_broken_authority_is_reported_and_left_alone() -> None:

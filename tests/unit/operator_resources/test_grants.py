@@ -1,15 +1,17 @@
-"""The script that grants the API's user its rights, run by a shell, with a client that plays each version."""
+"""The script that lets the status user see the nodes, run by a shell, with a client that plays each version."""
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from chronicle_contract.database_users import USERS
+from chronicle_contract.labels import COMPONENT
 from chronicle_ledger.store import roles
-from chronicle_operator.resources import jobs
+from chronicle_operator.resources import build, jobs
 from support.ledger_specs import context
 
 CLIENT = """\
@@ -36,18 +38,20 @@ def granted(directory: Path, version: str, *, refused: str = "nothing at all") -
 
 
 @pytest.mark.parametrize("version", ["23.2", "24.1", "24.3-upgrading-to-25.1-step-004", "25.2"])
-def test_from_23_2_on_the_api_may_look_at_the_cluster_and_is_no_admin_any_longer(tmp_path: Path, version: str) -> None:
+def test_from_23_2_on_the_status_user_may_look_at_the_cluster_and_nobody_is_admin(tmp_path: Path, version: str) -> None:
     status, executed = granted(tmp_path, version)
     assert status == 0
-    assert "GRANT SYSTEM VIEWCLUSTERMETADATA TO chronicle_api; REVOKE admin FROM chronicle_api;" in executed
+    assert "GRANT SYSTEM VIEWCLUSTERMETADATA TO chronicle_status; REVOKE admin FROM chronicle_status;" in executed
+    assert "REVOKE admin FROM chronicle_api;" in executed
     assert "GRANT admin" not in executed
 
 
 @pytest.mark.parametrize("version", ["20.1", "22.2", "23.1", "23.1-24"])
-def test_before_it_is_a_member_of_admin(tmp_path: Path, version: str) -> None:
+def test_before_it_alone_is_a_member_of_admin(tmp_path: Path, version: str) -> None:
     status, executed = granted(tmp_path, version)
     assert status == 0
-    assert "GRANT admin TO chronicle_api;" in executed
+    assert executed.count("GRANT admin") == 1
+    assert "GRANT admin TO chronicle_status; REVOKE admin FROM chronicle_api;" in executed
     assert "SYSTEM" not in executed
 
 
@@ -64,14 +68,39 @@ def test_a_grant_that_is_refused_is_a_failure_and_no_reason_for_a_greater_one(tm
     assert "GRANT admin" not in executed
 
 
-def test_the_migration_grants_no_service_the_right_to_change_what_was_posted() -> None:
+def test_the_migration_grants_each_process_its_own_role_and_none_the_right_to_change_what_was_posted() -> None:
     job = jobs.migration(context({"tls": {"mode": "Disabled"}}))
     migrate = next(it for it in job["spec"]["template"]["spec"]["initContainers"] if it["name"] == "migrate")
-    granted = [words.partition("=") for option, words in itertools.pairwise(migrate["args"]) if option == "--grant"]
-    assert {user for _, _, user in granted} == {"chronicle_api"}
-    rights = roles.rights(role for role, _, _ in granted)
-    assert all(not rights[table] & {"UPDATE", "DELETE"} for table in ("txn", "entry", "reversal"))
-    assert {"api", "relay", "projector", "proof", "seal"} <= {role for role, _, _ in granted}
+    granted: dict[str, set[str]] = {}
+    for it in migrate["args"][1:]:
+        role, _, user = it.removeprefix("--grant=").partition("=")
+        granted.setdefault(user, set()).add(role)
+    assert granted == {user: set(own) for user, own in USERS.items() if own}
+    for own in granted.values():
+        rights = roles.rights(own)
+        assert all(not rights.get(table, set()) & {"UPDATE", "DELETE"} for table in ("txn", "entry", "reversal"))
+
+
+def test_each_process_comes_as_its_own_user_with_its_own_certificate() -> None:
+    ledger = context({})
+    deployments = [it for it in build(ledger) if it["kind"] == "Deployment"]
+    pods = {it["metadata"]["labels"][COMPONENT]: it["spec"]["template"]["spec"] for it in deployments}
+    assert set(pods) == {"api", "relay", "projector"}
+    for component, pod in pods.items():
+        named = {it["name"]: it["value"] for it in pod["containers"][0]["env"] if "DATABASE_URL" in it["name"]}
+        users = {"CHRONICLE_DATABASE_URL": component}
+        if component == "api":
+            users |= {"CHRONICLE_PROOF_DATABASE_URL": "proof", "CHRONICLE_STATUS_DATABASE_URL": "status"}
+        assert set(named) == set(users)
+        mounted = {it["mountPath"]: it["name"] for it in pod["containers"][0]["volumeMounts"]}
+        secrets = {it["name"]: it["secret"]["secretName"] for it in pod["volumes"] if "secret" in it}
+        for variable, user in users.items():
+            url = urlsplit(named[variable])
+            assert url.username == f"chronicle_{user}"
+            folder = parse_qs(url.query)["sslcert"][0].removesuffix("/client.crt")
+            assert secrets[mounted[folder]] == f"books-cockroachdb-client-{user}"
+        clients = {it for it in secrets.values() if "cockroachdb-client" in it}
+        assert clients == {f"books-cockroachdb-client-{user}" for user in users.values()}, component
 
 
 STDIN_CLIENT = """\
