@@ -178,3 +178,15 @@ def test_each_extra_that_a_message_names_declares_the_module() -> None:
 def test_the_version_is_told_with_the_commit_of_the_checkout(command: click.Command, name: str) -> None:
     result = CliRunner().invoke(command, ["--version"])
     assert re.fullmatch(rf"{name}, version {re.escape(__version__)}( \(commit [0-9a-f]{{12}}\))?\n", result.output)
+
+
+def test_a_command_that_needs_no_database_loads_no_driver_of_one_even_where_settings_are_set() -> None:
+    """The image sets one for the service, and each MiB counts in the operator, which may have 120."""
+    code = (
+        "import sys; from chronicle_cli.main import main; import chronicle_operator.serve.main\n"
+        "try: main(['operator', 'run', '--help'])\n"
+        "finally: print('loaded:', *(name for name in ('psycopg', 'nats', 'fastapi') if name in sys.modules))"
+    )
+    environ = {**os.environ, "CHRONICLE_LISTEN_HOST": "::"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environ)
+    assert done.stdout.splitlines()[-1] == "loaded:", done.stdout + done.stderr
