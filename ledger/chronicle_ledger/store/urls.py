@@ -1,7 +1,7 @@
 """What a database URL must be. No message quotes it: it may hold a password, and a slip may put that anywhere in it.
 
-psycopg is imported on first use: each command reads the names of settings, and the operator, which opens no connection to
-a database, would carry 7 MiB for it.
+psycopg is imported on first use: each command reads the names of settings, and the operator, which opens no
+connection to a database, would carry 7 MiB for it.
 """
 
 from __future__ import annotations
