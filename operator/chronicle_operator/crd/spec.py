@@ -32,7 +32,8 @@ Memory = Annotated[
 """A share (1% to 99%, .02 to .99) or a size: what CockroachDB takes. Other shares end its pods at their start."""
 
 
-COCKROACH_IMAGE = "cockroachdb/cockroach:v24.2.4"
+COCKROACH_IMAGE = "cockroachdb/cockroach:v25.2.21"
+"""A long-term release (docs/support.md). It wants a licence key after seven days."""
 NATS_IMAGE = "nats:2.15.1"
 API_IMAGE = "chronicle-ledger:dev"
 
