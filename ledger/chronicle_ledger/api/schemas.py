@@ -8,9 +8,10 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from chronicle_contract.money import CURRENCY
+from chronicle_contract.money import LARGEST_AMOUNT as LARGEST
 from chronicle_ledger.web.times import Instant
 
-LARGEST = 2**53 - 1
 DAYS = 86_400
 
 Amount = Annotated[int, Meta(ge=1, le=LARGEST, description="Minor units (cents), an integer.")]
@@ -21,9 +22,7 @@ Floor = Annotated[int, Meta(ge=-LARGEST, le=LARGEST, description="Lowest balance
 # (?!\n): Python lets $ match before a last line break, JSON Schema does not, so the document leaves it out.
 Currency = Annotated[
     str,
-    Meta(
-        pattern="^[A-Z][A-Z0-9]{2,15}(?!\\n)$", description="ISO 4217 code, or another of 3 to 16 letters and digits."
-    ),
+    Meta(pattern=f"^{CURRENCY}(?!\\n)$", description="ISO 4217 code, or another of 3 to 16 letters and digits."),
 ]
 Version = Annotated[int, Meta(ge=0, le=LARGEST, description="The version the caller last saw.")]
 Moment = Annotated[Instant, Meta(description="RFC 3339 time with an offset and up to six digits of a fraction.")]

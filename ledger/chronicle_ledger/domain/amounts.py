@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from chronicle_contract.money import LARGEST_AMOUNT
 from chronicle_ledger.domain.errors import AmountOutOfRange
 
-MAX_AMOUNT = 2**53 - 1
-"""The largest amount of one entry: the largest integer that every JSON reader keeps exact (RFC 8259, section 6)."""
-
+MAX_AMOUNT = LARGEST_AMOUNT
 MAX_BALANCE = 2**63 - 1
 MIN_BALANCE = -(2**63)
 """What fits a signed 64-bit integer, as the database and the events have it."""

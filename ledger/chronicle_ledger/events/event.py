@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from chronicle_contract.money import CURRENCY
 from chronicle_ledger.domain.amounts import MAX_BALANCE, MIN_BALANCE
 from chronicle_ledger.domain.payload import SCHEMA
 from chronicle_ledger.domain.transaction import TransactionKind
@@ -17,7 +18,7 @@ from chronicle_ledger.domain.transaction import TransactionKind
 Minor = Annotated[int, Meta(ge=MIN_BALANCE, le=MAX_BALANCE)]
 Version = Annotated[int, Meta(ge=1, le=MAX_BALANCE)]
 # (?!\n): $ matches before a last line break too.
-Currency = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9]{2,15}(?!\n)$")]
+Currency = Annotated[str, Meta(pattern=rf"^{CURRENCY}(?!\n)$")]
 # PostgreSQL keeps no NUL in a text.
 Subject = Annotated[str, Meta(pattern=r"^[^\x00]*(?!\n)$")]
 Moment = Annotated[datetime, Meta(tz=True)]

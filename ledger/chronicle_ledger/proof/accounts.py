@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from chronicle_ledger.domain.hashing import GENESIS
 from chronicle_ledger.domain.transaction import TransactionKind
 from chronicle_ledger.proof.check import Check
 from chronicle_ledger.proof.merge import Source, in_order
@@ -19,7 +20,6 @@ from chronicle_ledger.store.audit import DayRow, LedgerAccount, LedgerEntry, Sta
 from chronicle_ledger.store.guarded import Day
 from chronicle_ledger.store.pool import Connection
 
-GENESIS = bytes(32)
 NO_GENERATION = 0
 """Generations begin with 1."""
 

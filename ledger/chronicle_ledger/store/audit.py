@@ -16,6 +16,7 @@ from uuid import UUID
 
 from chronicle_ledger.domain.account import AccountKind, AccountStatus, system_account_ids
 from chronicle_ledger.domain.canonical import canonical_json
+from chronicle_ledger.domain.hashing import GENESIS
 from chronicle_ledger.domain.transaction import Entry, Transaction, TransactionKind
 from chronicle_ledger.store import rows
 from chronicle_ledger.store.arrays import plain
@@ -296,7 +297,6 @@ _CHAINED = (
     " FROM entry e LEFT JOIN entry p ON p.account_id = e.account_id AND p.version = e.version - 1"
     " LEFT JOIN txn before ON before.id = p.txn_id WHERE e.txn_id = ANY(%s::uuid[])"
 )
-GENESIS = bytes(32)
 
 
 async def transactions(conn: Connection) -> AsyncIterator[TransactionPage]:

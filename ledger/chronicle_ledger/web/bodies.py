@@ -14,13 +14,11 @@ from typing import Any, Final, Generic
 
 import msgspec
 
+from chronicle_contract.money import LARGEST_AMOUNT as LARGEST
 from chronicle_ledger.web import json_text, times
 from chronicle_ledger.web.call import JSON, B, Call
 from chronicle_ledger.web.json_text import SHOWN
 from chronicle_ledger.web.problems import Problem
-
-LARGEST: Final = 2**53 - 1
-"""The largest integer that every JSON parser reads without rounding."""
 
 METADATA_DEPTH: Final = 8
 METADATA_BYTES: Final = 16_384

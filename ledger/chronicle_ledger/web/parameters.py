@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
 
+from chronicle_contract import money
 from chronicle_ledger.web import times
 from chronicle_ledger.web.problems import Problem
 
@@ -21,7 +22,6 @@ E = TypeVar("E", bound=StrEnum)
 
 # UUID() also takes braces, URNs, bare digits, hyphens anywhere and underscores between digits.
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_CURRENCY = re.compile(r"[A-Z][A-Z0-9]{2,15}")
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -77,7 +77,7 @@ class Query:
     def currency(self) -> str | None:
         """Return the parameter `currency`, a code that an account could have."""
         value = self._values.get("currency")
-        if value is not None and not _CURRENCY.fullmatch(value):
+        if value is not None and not re.fullmatch(money.CURRENCY, value):
             raise invalid("currency", "must be 3 to 16 capital letters and digits")
         return value
 
@@ -169,7 +169,7 @@ LIMIT = Parameter(
     "How many items to answer at most.",
 )
 CURRENCY = Parameter(
-    "currency", "query", {"type": "string", "pattern": "^[A-Z][A-Z0-9]{2,15}$"}, "Only accounts in this currency."
+    "currency", "query", {"type": "string", "pattern": f"^{money.CURRENCY}$"}, "Only accounts in this currency."
 )
 CURSOR = Parameter("cursor", "query", {"type": "string"}, "Where to go on: next_cursor of the answer before.")
 KEY = Parameter(
