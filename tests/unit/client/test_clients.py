@@ -127,7 +127,7 @@ def test_a_posting_carries_its_key_its_bearer_and_whole_numbers(send: Send) -> N
         problem(503, "database_unavailable"), problem(409, "request_in_progress"), problem(429, "too_many_streams"),
         httpx.Response(502, text="<html>bad gateway"), httpx.Response(201, text='{"id": "cut o'),
     ],
-    ids=repr,
+    ids=["broken off", "refused", "late", "503", "in progress", "429", "bad gateway", "cut off"],
 )  # fmt: skip
 def test_an_unknown_outcome_is_asked_for_again_under_the_same_key(send: Send, lost: Any) -> None:
     script = Script(lost, lost, httpx.Response(201, json=posted()))
