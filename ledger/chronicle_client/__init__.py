@@ -14,7 +14,10 @@ from chronicle_client.answers import (
     HistoryEntry,
     Hold,
     Page,
+    StatementLine,
     Transaction,
+    TrialBalance,
+    TrialLine,
     ViewBalance,
 )
 from chronicle_client.clients import AsyncClient, Client
@@ -41,6 +44,7 @@ from chronicle_client.operations import (
     get_health,
     get_hold,
     get_transaction,
+    get_trial_balance,
     history,
     hold,
     journal,
@@ -48,6 +52,7 @@ from chronicle_client.operations import (
     open_account,
     release,
     reverse,
+    statement,
     transfer,
     update_account,
     view_balances,
@@ -58,7 +63,8 @@ from chronicle_client.retries import Retries
 __all__ = [
     "Account", "AsyncClient", "Balance", "Client", "ClientError", "Entry", "Health", "HistoryEntry", "Hold",
     "InvalidRequest", "Money", "NoAnswer", "NotAllowed", "NotFound", "Operation", "Page", "Pages", "Problem", "Refused",
-    "Retries", "ServerFault", "Transaction", "Unavailable", "ViewBalance", "accounts", "capture", "deposit",
-    "get_account", "get_balance", "get_health", "get_hold", "get_transaction", "history", "hold", "journal", "leg",
-    "open_account", "release", "reverse", "transfer", "update_account", "view_balances", "withdrawal",
+    "Retries", "ServerFault", "StatementLine", "Transaction", "TrialBalance", "TrialLine", "Unavailable", "ViewBalance",
+    "accounts", "capture", "deposit", "get_account", "get_balance", "get_health", "get_hold", "get_transaction",
+    "get_trial_balance", "history", "hold", "journal", "leg", "open_account", "release", "reverse", "statement",
+    "transfer", "update_account", "view_balances", "withdrawal",
 ]  # fmt: skip

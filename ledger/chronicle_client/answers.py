@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -28,6 +28,11 @@ class Page(Protocol[T_co]):
     @property
     def next_cursor(self) -> str | None:
         """Return where the next page begins, None on the last."""
+        ...
+
+    @property
+    def unreadable(self) -> Sequence[Mapping[str, Any]]:
+        """Return which rows the page leaves out, since the ledger wrote none such; empty unless it is damaged."""
         ...
 
 
@@ -134,6 +139,37 @@ class ViewBalance(msgspec.Struct, frozen=True):
     posted_at: datetime
 
 
+class StatementLine(msgspec.Struct, frozen=True):
+    """One line of a statement of the read model: what a transaction did to the account, and what was left."""
+
+    version: int
+    transaction_id: UUID
+    kind: str
+    amount: int
+    held: int
+    balance_after: int
+    held_after: int
+    effective_at: datetime
+    posted_at: datetime
+    posted_by: str | None
+
+
+class TrialLine(msgspec.Struct, frozen=True):
+    """The sums of one currency over all accounts; `difference` is 0 in a ledger that balances."""
+
+    currency: str
+    accounts: int
+    debit: int
+    credit: int
+    difference: int
+
+
+class TrialBalance(msgspec.Struct, frozen=True):
+    """The trial balance of the read model: a line for each currency."""
+
+    currencies: list[TrialLine]
+
+
 class Health(msgspec.Struct, frozen=True):
     """The ledger's health: `ok`, `degraded` or `down`, and why, component by component."""
 
@@ -149,6 +185,7 @@ class AccountPage(msgspec.Struct, frozen=True):
 
     accounts: list[Account]
     next_cursor: str | None
+    unreadable: list[Mapping[str, Any]] = []
 
     @property
     def items(self) -> list[Account]:
@@ -161,6 +198,7 @@ class HistoryPage(msgspec.Struct, frozen=True):
 
     entries: list[HistoryEntry]
     next_cursor: str | None
+    unreadable: list[Mapping[str, Any]] = []
 
     @property
     def items(self) -> list[HistoryEntry]:
@@ -173,8 +211,23 @@ class ViewBalancePage(msgspec.Struct, frozen=True):
 
     balances: list[ViewBalance]
     next_cursor: str | None
+    unreadable: ClassVar[Sequence[Mapping[str, Any]]] = ()
 
     @property
     def items(self) -> list[ViewBalance]:
         """Return the balances."""
         return self.balances
+
+
+class StatementPage(msgspec.Struct, frozen=True):
+    """A page of a statement, with the account as the read model knows it."""
+
+    account: ViewBalance
+    lines: list[StatementLine]
+    next_cursor: str | None
+    unreadable: ClassVar[Sequence[Mapping[str, Any]]] = ()
+
+    @property
+    def items(self) -> list[StatementLine]:
+        """Return the lines."""
+        return self.lines

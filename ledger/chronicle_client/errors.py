@@ -11,9 +11,25 @@ from typing import Any, ClassVar
 
 import msgspec
 
+NOTHING_DONE = frozenset({
+    "database_read_only", "overloaded", "schema_missing", "too_many_connections", "too_many_proofs", "too_many_streams",
+})  # fmt: skip
+"""Codes of `Unavailable` after which nothing was posted (docs/api.md, "Refusals")."""
+
 
 class ClientError(Exception):
-    """Any failure of a request; the message says what to do next."""
+    """Any failure of a request; the message says what to do next.
+
+    `outcome_unknown` is True where an attempt of a posting, this one or an earlier one, may have been carried out or
+    may still be. A refusal can come with it: the first attempt was not heard of, and the second one was refused.
+    """
+
+    outcome_unknown: bool = False
+
+    def __str__(self) -> str:
+        """Return the message, and what to do about an unknown outcome."""
+        ask = "; an attempt may have been carried out: send the same operation again" if self.outcome_unknown else ""
+        return super().__str__() + ask
 
 
 class NoAnswer(ClientError):
@@ -22,10 +38,11 @@ class NoAnswer(ClientError):
     Send the same operation again: it keeps its idempotency key, so what was posted is answered and not repeated.
     """
 
-    def __init__(self, message: str, key: str | None) -> None:
-        """Keep `key`, the idempotency key of the request."""
+    def __init__(self, message: str, key: str | None, *, sent: bool = True) -> None:
+        """Keep `key`, the idempotency key of the request; `sent` is False where no connection was made."""
         super().__init__(message)
         self.key = key
+        self.sent = sent
 
 
 class Problem(ClientError):
@@ -66,7 +83,10 @@ class NotFound(Problem):
 
 
 class Refused(Problem):
-    """The ledger's state forbids it. Nothing was posted, and the key may be used again once the state has changed."""
+    """The ledger's state forbids it. This attempt posted nothing; the key may be used again once the state has changed.
+
+    Where `outcome_unknown` is True, an earlier attempt was not answered and may still post.
+    """
 
     codes = frozenset({
         "account_closed", "account_exists", "account_frozen", "account_not_empty", "already_reversed",
@@ -106,6 +126,13 @@ def problem(status: int, body: bytes) -> Problem:
     kind = _BY_CODE.get(code) or _of_status(status)
     extras = {name: value for name, value in document.items() if name not in ("type", "title", "status", "instance")}
     return kind(status, code or "unknown", detail, extras)
+
+
+def leaves_outcome_unknown(error: ClientError) -> bool:
+    """Return whether a posting may have been carried out where an attempt at it failed with `error`."""
+    if isinstance(error, NoAnswer):
+        return error.sent
+    return isinstance(error, ServerFault) or (isinstance(error, Unavailable) and error.code not in NOTHING_DONE)
 
 
 def _of_status(status: int) -> type[Problem]:

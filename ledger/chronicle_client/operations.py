@@ -212,6 +212,29 @@ def view_balances(
     return Pages("/v1/views/balances", answers.ViewBalancePage, query)
 
 
+def statement(
+    account_id: UUID,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    min_version: int | None = None,
+    limit: int = 100,
+) -> Pages[answers.StatementLine]:
+    """List an account's statement in the read model, oldest first, `limit` lines to a page.
+
+    `since` and `until` bound the time of posting. `min_version` waits for that version of the account, so that a caller
+    reads what it has just posted; the API answers `read_model_behind` where the read model does not reach it in time.
+    """
+    bounds = _given(**{"from": _text(since), "to": _text(until), "min_version": _text(min_version)})
+    path = f"/v1/views/accounts/{account_id}/statement"
+    return Pages(path, answers.StatementPage, {**bounds, "limit": str(limit)})
+
+
+def get_trial_balance() -> Operation[answers.TrialBalance]:
+    """Read the trial balance of the read model: the sums of each currency."""
+    return Operation("GET", "/v1/views/trial-balance", answers.TrialBalance)
+
+
 def _posting(path: str, answer: type[T], body: Mapping[str, Any], key: str | None) -> Operation[T]:
     return Operation("POST", path, answer, {}, body, key or _new_key())
 

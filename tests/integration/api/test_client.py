@@ -94,6 +94,16 @@ def test_a_refusal_of_the_real_api_has_its_class_and_its_figures(api: Api) -> No
     assert told.value.extras["available"] == 100
 
 
+def test_a_withdrawal_of_all_that_is_repeated_after_a_lost_answer_is_not_told_as_a_refusal(api: Api) -> None:
+    account = opened(api)
+    with Client(api.url, transport=Losing()) as client:
+        posted = client.send(withdrawal(account, Money(100, "EUR")))
+        with pytest.raises(Refused) as told:
+            client.send(withdrawal(account, Money(1, "EUR")))
+    assert posted.entries[0].balance_after == 0 or posted.entries[1].balance_after == 0
+    assert not told.value.outcome_unknown
+
+
 def test_pages_of_the_real_api_hold_each_account_once(api: Api) -> None:
     currency = f"T{uuid.uuid4().hex[:8].upper()}"
     with Client(api.url) as client:

@@ -182,6 +182,62 @@ def test_a_retry_after_beyond_the_deadline_is_not_waited_for(send: Send) -> None
     assert len(script.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "unknown"),
+    [
+        (httpx.ReadTimeout("late"), True), (problem(503, "database_unavailable"), True),
+        (httpx.Response(502, text="bad gateway"), True), (httpx.DecodingError("no gzip"), True),
+        (httpx.ConnectError("refused"), False), (problem(503, "overloaded"), False),
+    ],
+    ids=["late", "503", "bad gateway", "no gzip", "not connected", "overloaded"],
+)  # fmt: skip
+def test_a_refusal_after_an_attempt_that_may_still_post_says_so(send: Send, first: Any, unknown: bool) -> None:
+    made = transfer(A, B, Money(7, "EUR"))
+    with pytest.raises(Refused, match="insufficient_funds") as told:
+        send(Script(first, problem(409, "insufficient_funds")), made)
+    assert told.value.outcome_unknown is unknown
+    assert ("send the same operation again" in str(told.value)) is unknown
+
+
+def test_a_read_has_no_unknown_outcome(send: Send) -> None:
+    with pytest.raises(NoAnswer) as told:
+        send(Script(httpx.ReadTimeout("late")), get_account(A), retries=Retries(deadline=0))
+    assert not told.value.outcome_unknown
+    with pytest.raises(ServerFault) as fault:
+        send(Script(problem(500, "internal_error")), transfer(A, B, Money(7, "EUR")))
+    assert fault.value.outcome_unknown
+
+
+def test_rows_that_a_page_leaves_out_are_told_after_those_it_has(send: Send) -> None:
+    rows = [{"code": "row_unreadable", "id": str(B), "version": None}]
+    body = {"accounts": [account(A)], "next_cursor": "c", "unreadable": rows}
+    script = Script(httpx.Response(200, json=body))
+    with pytest.raises(ServerFault, match="chronicle proof") as told:
+        send(script, accounts())
+    assert (told.value.code, told.value.extras) == ("row_unreadable", {"unreadable": rows})
+    page = send(Script(httpx.Response(200, json=body)), accounts().page())
+    assert ([it.id for it in page.items], page.next_cursor, page.unreadable) == ([A], "c", rows)
+
+
+def test_the_bearer_is_that_of_the_environment_unless_one_is_given(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+    monkeypatch.setenv("CHRONICLE_API_KEY", "of the environment")
+    for options in ({}, {"key": "given"}, {"key": ""}):
+        script = Script(httpx.Response(200, json=account()))
+        send(script, get_account(A), **options)
+        shown.append(script.requests[0].headers.get("Authorization"))
+        assert script.requests[0].headers["User-Agent"].startswith("chronicle-client/")
+    assert shown == ["Bearer of the environment", "Bearer given", None]
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "ftp://ledger", ""])
+def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
+    kinds: list[Callable[[str], object]] = [Client, AsyncClient]
+    for kind in kinds:
+        with pytest.raises(ValueError, match="https://"):
+            kind(url)
+
+
 def test_all_pages_are_read_in_order(send: Send) -> None:
     first = httpx.Response(200, json={"accounts": [account(A)], "next_cursor": "c/1 &"})
     script = Script(first, httpx.Response(200, json={"accounts": [account(B)], "next_cursor": None}))

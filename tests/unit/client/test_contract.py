@@ -39,6 +39,8 @@ EVERY: list[Operation[Any]] = [
     operations.accounts(currency="EUR", status="open", kind="customer").page("c"),
     operations.history(A).page("c"),
     operations.view_balances(currency="EUR", min_version=1).page("c"),
+    operations.statement(A, since=NOW, until=NOW, min_version=1).page("c"),
+    operations.get_trial_balance(),
 ]
 
 
@@ -96,6 +98,10 @@ def test_each_code_of_the_document_belongs_to_exactly_one_class() -> None:
 def test_a_time_without_a_zone_is_refused_before_it_is_sent() -> None:
     with pytest.raises(ValueError, match="time zone"):
         operations.get_balance(A, datetime(2026, 3, 1))  # noqa: DTZ001 - the mistake under test
+
+
+def test_the_codes_after_which_nothing_was_posted_are_codes_of_unavailable() -> None:
+    assert errors.Unavailable.codes > errors.NOTHING_DONE
 
 
 def test_each_page_gives_its_items() -> None:
