@@ -33,6 +33,13 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "fetch": Entry("local:fetch", "Download the cockroach binary for `up` and `demo`"),
         "scenario": Entry("scenario:scenario", "List, run, report and verify failure scenarios"),
     },
+    "Keep the books, over the HTTP API": {
+        "account": Entry("books:account", "Open, show, list and change accounts; deposit and withdraw"),
+        "transfer": Entry("books:transfer", "Move money between two accounts"),
+        "hold": Entry("books:hold", "Set money aside, capture or release it"),
+        "transaction": Entry("books:transaction", "Show and reverse transactions"),
+        "statement": Entry("books:statement", "Show an account's statement"),
+    },
     "Operate a ledger": {
         "proof": Entry("events:proof", "Prove that ledger, stream and read model agree"),
         "seal": Entry("seal:seal", "Sign the ledger's state, so that a rewritten history shows"),
@@ -58,6 +65,7 @@ EXTRAS: Mapping[str, str] = {
     "kubernetes": "operator",
     "cronsim": "operator",
     "aiohttp": "chaos",
+    "httpx": "client",
     "jinja2": "chaos",
     "markupsafe": "chaos",
     "yaml": "chaos",

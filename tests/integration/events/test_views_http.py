@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +14,9 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner, Result
 
+from chronicle_cli import main
 from chronicle_ledger.domain.commands import Command, OpenAccount
 from chronicle_ledger.posting.clocks import Clocks
 from chronicle_ledger.posting.service import PostingService
@@ -158,6 +161,20 @@ def test_a_statement_is_read_by_pages_and_windows_with_its_running_balance(runni
     assert [line["posted_by"] for line in lines] == ["tests"] * 5
     window: dict[str, str | int] = {"from": "2026-01-30T00:00:00Z", "to": "2026-02-02T12:00:00Z", "limit": 1}
     assert [[line["version"] for line in page] for page in running.pages(path, "lines", **window)] == [[3], [4]]
+
+
+def test_the_command_line_shows_a_statement_with_its_bounds(running: Running, tmp_path: Path) -> None:
+    def run(*options: str) -> Result:
+        arguments = ["statement", ACCOUNT, "--url", str(running.client.base_url), *options]
+        return CliRunner().invoke(main.main, arguments, env={"XDG_CONFIG_HOME": str(tmp_path)})
+
+    lines = run().stdout.splitlines()
+    assert lines[0].split() == ["POSTED", "KIND", "AMOUNT", "HELD", "BALANCE", "BY", "TRANSACTION"]
+    assert [line.split()[2:6] for line in lines[2:4]] == [["deposit", "100", "0", "100"], ["deposit", "10", "0", "110"]]
+    window = run("--since", "2026-01-30", "--until", "2026-02-02T12:00:00", "--json")
+    assert [json.loads(line)["version"] for line in window.stdout.splitlines()] == [3, 4]
+    some = run("--limit", "1", "--json")
+    assert (len(some.stdout.splitlines()), "there is more" in some.stderr) == (1, True)
 
 
 def test_days_are_read_by_pages_and_days_without_entries_are_left_out(running: Running) -> None:
