@@ -105,13 +105,15 @@ def reverse(book: Book, command: Reverse, now: datetime) -> Outcome:
         )
     if target.kind not in REVERSIBLE:
         raise NotReversible(f"A transaction of kind {target.kind.value} cannot be reversed.", kind=target.kind.value)
+    # First: a reversal that was read without the locks of its accounts may be what this very command has just posted on
+    # another replica.
+    changes = [Change(account_in(book, e.account_id), -e.amount) for e in target.entries if e.amount]
     if target.id in book.reversals:
         raise AlreadyReversed(
             f"Transaction {target.id} is reversed already.",
             transaction_id=str(target.id),
             reversal_id=str(book.reversals[target.id]),
         )
-    changes = [Change(account_in(book, e.account_id), -e.amount) for e in target.entries if e.amount]
     for change in changes:
         require_open(change.account)
     require_versions(book, command)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from chronicle_ledger.domain.account import AccountStatus
+from chronicle_ledger.domain.account import Account, AccountStatus
 from chronicle_ledger.domain.book import Book, Outcome
 from chronicle_ledger.domain.canonical import timestamp
 from chronicle_ledger.domain.commands import (
@@ -97,15 +97,19 @@ def as_placed(placed: Transaction) -> Hold:
     )
 
 
-def _pending(book: Book, command: CaptureHold | ReleaseHold) -> Hold:
+def _pending(book: Book, command: CaptureHold | ReleaseHold) -> tuple[Hold, Account]:
+    """Return the hold and its account. Raises HoldNotFound, HoldNotPending, NotLoaded."""
     hold = book.holds.get(command.hold_id)
     if hold is None:
         raise HoldNotFound(f"There is no hold {command.hold_id}.", hold_id=str(command.hold_id))
+    # First: without the lock of its account the hold may be newer than the transactions that were read before it, and
+    # have been ended by this very command on another replica.
+    account = account_in(book, hold.account_id)
     if hold.state is not HoldState.PENDING:
         raise HoldNotPending(
             f"Hold {hold.id} is {hold.state.value} already.", hold_id=str(hold.id), state=hold.state.value
         )
-    return hold
+    return hold, account
 
 
 def is_over(hold: Hold, now: datetime) -> bool:
@@ -126,7 +130,7 @@ def expire_ended(book: Book, holds: Iterable[Hold], now: datetime) -> list[Outco
 
 def capture_hold(book: Book, command: CaptureHold, now: datetime) -> Outcome:
     """Take part or all of a hold; what is left of it is available again. Past its expiry it cannot be captured."""
-    hold = _pending(book, command)
+    hold, account = _pending(book, command)
     if is_over(hold, now):
         raise HoldNotPending(f"Hold {hold.id} has expired.", hold_id=str(hold.id), state=HoldState.EXPIRED.value)
     amount = hold.amount if command.amount is None else command.amount
@@ -137,7 +141,6 @@ def capture_hold(book: Book, command: CaptureHold, now: datetime) -> Outcome:
             held=hold.amount,
             amount=amount,
         )
-    account = account_in(book, hold.account_id)
     destination_id = command.destination_id or hold.destination_id
     if destination_id == account.id:
         raise DuplicateAccount("A hold cannot be captured into the account it is on.", account_id=str(account.id))
@@ -158,8 +161,7 @@ def capture_hold(book: Book, command: CaptureHold, now: datetime) -> Outcome:
 
 def release_hold(book: Book, command: ReleaseHold, now: datetime) -> Outcome:
     """Give a hold back. Expiry also reaches a frozen account: freezing stops callers, not the end of a promise."""
-    hold = _pending(book, command)
-    account = account_in(book, hold.account_id)
+    hold, account = _pending(book, command)
     if command.expired:
         if not is_over(hold, now):
             raise HoldNotPending(f"Hold {hold.id} has not expired.", hold_id=str(hold.id), state=hold.state.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,13 +12,14 @@ import pytest
 from prometheus_client import REGISTRY
 
 from chronicle_ledger import metrics
+from chronicle_ledger.domain.commands import CaptureHold, Command, PlaceHold, ReleaseHold, Reverse
 from chronicle_ledger.posting.service import PostingService
-from chronicle_ledger.store import reads
+from chronicle_ledger.store import load, reads
 from chronicle_ledger.store.pool import open_pool
 from chronicle_ledger.store.write import write_and_commit
-from support.ledger_bench import Bench, account_named, deposit
+from support.ledger_bench import Bench, account_named, command, deposit, transfer
 
-A = account_named("a")
+A, B = account_named("a"), account_named("b")
 
 
 def retries(sqlstate: str) -> float:
@@ -82,3 +84,39 @@ async def test_a_commit_that_the_server_is_not_sure_of_is_run_again_and_found_po
     assert posted.transaction.id == deposit("d", A, 5).id
     assert (await reads.get_account(bench.database, A)).balance == 5
     await bench.assert_sound()
+
+
+@pytest.mark.parametrize("kind", ["release", "capture", "reversal"])
+async def test_an_attempt_that_is_overtaken_by_a_retry_of_itself_between_two_reads_is_answered_alike(
+    postgres_bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """PostgreSQL's READ COMMITTED: each statement of a load sees what was committed before it."""
+    first, slow, quick = [await postgres_bench.service() for _ in range(3)]
+    await postgres_bench.open(first, "a", "b")
+    await first.submit(deposit("d", A, 5))
+    ended: Command
+    if kind == "reversal":
+        ended = command(Reverse, "end", transaction_id=(await first.submit(transfer("t", A, B, 5))).transaction.id)
+    else:
+        placed = await first.submit(command(PlaceHold, "h", account_id=A, amount=5, destination_id=B))
+        ended = command(ReleaseHold if kind == "release" else CaptureHold, "end", hold_id=placed.transaction.id)
+    with monkeypatch.context() as patched:
+        # The read of transactions takes its snapshot at once, and then sleeps.
+        patched.setattr(load, "_TRANSACTIONS", load._TRANSACTIONS + " AND (SELECT pg_sleep(1)) IS NOT NULL")
+        overtaken = asyncio.create_task(slow.submit(ended, deadline=20))
+        await sleeping(postgres_bench)
+    posted = await quick.submit(ended, deadline=20)
+    answered = await overtaken
+    assert (posted.replayed, answered.replayed) == (False, True)
+    assert (answered.transaction.id, answered.transaction.hash) == (posted.transaction.id, posted.transaction.hash)
+
+
+async def sleeping(bench: Bench) -> None:
+    """Wait until a statement sleeps in the database."""
+    async with bench.database.connection() as connection:
+        for _ in range(500):
+            cursor = await connection.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+            if await cursor.fetchone():
+                return
+            await asyncio.sleep(0.01)
+    pytest.fail("no statement sleeps")

@@ -517,6 +517,28 @@ def test_a_reversal_happens_once_and_respects_floors() -> None:
         ledger.post(Reverse, transaction_id=uuid.uuid4())
 
 
+@pytest.mark.parametrize("ended_by", [CaptureHold, ReleaseHold, Reverse])
+def test_whether_a_hold_or_a_transaction_is_over_is_judged_under_the_lock_of_its_account_alone(
+    ended_by: type[Command],
+) -> None:
+    # Read without it, the hold may have been ended by this very command, which another replica has just posted.
+    ledger = Ledger()
+    ledger.deposit(0, 10)
+    if ended_by is Reverse:
+        fields: dict[str, Any] = {"transaction_id": ledger.transfer(0, 1, 10).id}
+    else:
+        fields = {"hold_id": ledger.post(PlaceHold, account_id=IDS[0], amount=5).id}
+    ledger.post(ended_by, **fields)
+    unlocked = ledger.book.accounts.pop(IDS[0])
+    ledger.book.loaded.discard(IDS[0])
+    with pytest.raises(NotLoaded) as missing:
+        ledger.post(ended_by, **fields)
+    assert missing.value.account_ids == {IDS[0]}
+    ledger.book.accounts[IDS[0]] = unlocked
+    with pytest.raises((HoldNotPending, AlreadyReversed)):
+        ledger.post(ended_by, **fields)
+
+
 def test_an_expected_version_must_be_the_version() -> None:
     ledger = Ledger()
     ledger.deposit(0, 10)
