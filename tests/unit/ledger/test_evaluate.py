@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chronicle_ledger.domain.account import Account, AccountKind, AccountStatus, system_account_ids
-from chronicle_ledger.domain.amounts import BALANCE_LIMIT, MAX_AMOUNT, MAX_BALANCE, MIN_BALANCE
+from chronicle_ledger.domain.amounts import BALANCE_LIMIT, MAX_AMOUNT, MAX_BALANCE, MIN_BALANCE, has_room
 from chronicle_ledger.domain.audit import audit
 from chronicle_ledger.domain.book import Book, NotLoaded
 from chronicle_ledger.domain.commands import (
@@ -537,6 +537,50 @@ def test_whether_a_hold_or_a_transaction_is_over_is_judged_under_the_lock_of_its
     ledger.book.accounts[IDS[0]] = unlocked
     with pytest.raises((HoldNotPending, AlreadyReversed)):
         ledger.post(ended_by, **fields)
+
+
+def test_the_largest_amount_is_taken_either_way() -> None:
+    ledger = Ledger(floor=None)
+    ledger.transfer(0, 1, MAX_AMOUNT)
+    assert (ledger.account(0).balance, ledger.account(1).balance) == (-MAX_AMOUNT, MAX_AMOUNT)
+    with pytest.raises(AmountOutOfRange):
+        ledger.transfer(0, 1, MAX_AMOUNT + 1)
+
+
+@pytest.mark.parametrize(
+    ("balance", "amount", "room"),
+    [
+        (BALANCE_LIMIT - 1, 1, True), (BALANCE_LIMIT, 1, False), (1 - BALANCE_LIMIT, -1, True),
+        (-BALANCE_LIMIT, -1, False), (-BALANCE_LIMIT - 5, 1, True),
+    ],
+)  # fmt: skip
+def test_an_account_has_room_up_to_the_limit_itself_and_always_for_the_way_back(
+    balance: int, amount: int, room: bool
+) -> None:
+    assert has_room(balance, amount) is room
+
+
+def test_a_hold_may_say_its_currency_which_is_that_of_its_account() -> None:
+    ledger = Ledger()
+    ledger.deposit(0, 10)
+    ledger.post(PlaceHold, account_id=IDS[0], amount=5, currency="EUR")
+    with pytest.raises(CurrencyMismatch, match="is in EUR, not USD"):
+        ledger.post(PlaceHold, account_id=IDS[0], amount=5, currency="USD")
+    assert ledger.account(0).held == 5
+
+
+def test_a_deposit_that_names_both_sides_keeps_them() -> None:
+    ledger = Ledger(floor=None)
+    legs = (Leg(IDS[0], 5), Leg(IDS[1], -5))
+    posted = ledger.post(PostEntries, kind=TransactionKind.DEPOSIT, legs=legs)
+    assert {it.account_id: it.amount for it in posted.entries} == {IDS[0]: 5, IDS[1]: -5}
+
+
+def test_a_refusal_names_the_account_that_is_missing() -> None:
+    ledger = Ledger()
+    ledger.book.loaded.add(stranger := uuid.uuid4())
+    with pytest.raises(AccountNotFound, match=rf"^There is no account {stranger}\.$"):
+        ledger.post(PlaceHold, account_id=stranger, amount=5)
 
 
 def test_an_expected_version_must_be_the_version() -> None:
