@@ -11,9 +11,9 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections import Counter
@@ -37,7 +37,7 @@ from schemathesis.core.result import Ok  # noqa: E402
 from chronicle_chaos.local.binaries import chronicle  # noqa: E402
 from chronicle_ledger.api.app import document  # noqa: E402
 from chronicle_ledger.web.problems import CATALOGUE  # noqa: E402
-from support.local_ledger import up  # noqa: E402
+from support.local_ledger import short_temporary_folder, up  # noqa: E402
 
 from .hostile import Hostile  # noqa: E402
 
@@ -233,8 +233,8 @@ async def proof(url: str, key: str) -> tuple[str, list[str]]:
 
 async def fuzz(database: str, requests: int, draw: int) -> bool:
     """Fuzz one ledger, print the figures, return whether everything held."""
-    with tempfile.TemporaryDirectory(prefix="chronicle-fuzz-") as name:
-        folder = Path(name)
+    folder = short_temporary_folder()
+    try:
         key = await asyncio.to_thread(new_key, folder / "keys.json")
         began = time.monotonic()
         async with up(folder, database, "--keys", str(folder / "keys.json")) as (child, target):
@@ -246,6 +246,8 @@ async def fuzz(database: str, requests: int, draw: int) -> bool:
             peaks = peak_memory(child.pid)
             result, failed = await proof(target.url, key)
         return report(database, tally, peaks, result, failed, time.monotonic() - began)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder)
 
 
 def report(
